@@ -1,0 +1,1 @@
+"""The core: segments to states to events. No clock, no I/O, no log, no chance."""

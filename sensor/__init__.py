@@ -1,0 +1,1 @@
+"""Frames to batches: capture, dissection, batching, publication."""

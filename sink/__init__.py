@@ -1,0 +1,1 @@
+"""Events to files, alerts to their topic."""

@@ -1,0 +1,1 @@
+"""A flow for a person: ladder, summary, packet detail."""

@@ -1,0 +1,1 @@
+"""The contract between the stages: segments, batches, records, keys, topics."""

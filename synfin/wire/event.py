@@ -1,0 +1,227 @@
+"""The records that leave the core, as rows: finished flows, their transitions, and events.
+
+The core fills these columns and never a string; `jsonl.py` writes the JSON lines of `interfaces.md` section 3 from them.
+Every enumeration is a tuple of names, and a column holds the index. A number that may be missing is -1 then.
+"""
+
+from typing import Final
+
+import numpy as np
+
+# Codes 1..11 are Linux's tcp_states.h, so that records join with ss, /proc/net/tcp and bcc's tcpstates.
+STATES: Final = (
+    "UNKNOWN",
+    "ESTABLISHED",
+    "SYN-SENT",
+    "SYN-RECEIVED",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "TIME-WAIT",
+    "CLOSED",
+    "CLOSE-WAIT",
+    "LAST-ACK",
+    "LISTEN",
+    "CLOSING",
+)
+ENDPOINTS: Final = ("orig", "resp")
+SIDES: Final = (None, "orig", "resp", "both")  # local, active_closer, by: index 1 and 2 are the endpoints
+LOCAL: Final = ("none", "orig", "resp", "both")
+LOCAL_HOW: Final = ("inferred", "capture", "addresses", "option")  # indices are segment.HOW_*
+ORIENT: Final = ("presumed", "syn", "synack", "port")
+END_REASONS: Final = ("end", "idle", "eof", "evicted", "reused", "sensor_lost", "clock_step", "stopped")
+HANDSHAKES: Final = (
+    "unseen",
+    "three_way",
+    "simultaneous",
+    "split",
+    "tfo",
+    "rejected",
+    "rejected_icmp",
+    "unanswered",
+    "half_open",
+    "invalid",
+    "aborted",  # a RST ended it between SYN and ESTABLISHED, and it was no refusal
+)
+TEARDOWNS: Final = ("none", "orderly", "simultaneous", "fin_then_rst", "abort", "silent", "idle", "reused")
+SEGMENTS: Final = (None, "four", "three", "half_close")
+RST_FORMS: Final = (None, "reply", "abort", "foreign")
+CAUSES: Final = (  # bit i of `cause`, in order of rank
+    "keepalive",
+    "retrans_timeout",
+    "late_data",
+    "no_socket",
+    "unread_data",
+    "linger0_or_kill",
+)
+CERTAINTIES: Final = ("observed", "inferred", "assumed", "presumed", "timer")
+SEVERITIES: Final = ("debug", "info", "notice", "warn", "alert")
+ROLES: Final = (None, "syn", "synack", "ack", "fin_orig", "fin_resp", "rst", "trigger", "contradiction")
+
+# The micro-events of the transition table (figure5.py), by which a transition names its cause.
+MICRO_EVENTS: Final = (
+    "NONE",
+    "TX_SYN",
+    "TX_SYNACK",
+    "TX_ACKIRS",
+    "TX_EST",
+    "TX_FIN",
+    "TX_RST",
+    "TX_RST_BARE",
+    "RX_SYN",
+    "RX_SYN_NEW",
+    "RX_SYNACK",
+    "RX_ACKSYN",
+    "RX_ACKFIN",
+    "RX_FIN",
+    "RX_RST",
+    "ICMP_HARD",
+    "T_STATE",
+    "NEW_ISN",  # rule: the endpoint began anew, so the old connection had ended without a packet
+    "REVOKE",  # rule: a reply-form RST shows that the socket was already gone
+)
+
+EVENT_KINDS: Final = (
+    "transition",
+    "established",
+    "handshake.three_way",
+    "handshake.simultaneous",
+    "handshake.split",
+    "handshake.tfo",
+    "handshake.rejected",
+    "handshake.rejected_icmp",
+    "handshake.unanswered",
+    "handshake.half_open",
+    "handshake.invalid",
+    "handshake.aborted",
+    "teardown.orderly",
+    "teardown.simultaneous",
+    "teardown.fin_then_rst",
+    "teardown.abort",
+    "teardown.silent",
+    "teardown.idle",
+    "teardown.reused",
+    "revised",
+    "alert.abnormal_teardown",
+)
+
+# What names a view: the first columns of every record, from which the ids are made (ids.py).
+_IDENTITY: Final = [
+    ("hash", "<u8"),
+    ("lower_ip", "<u8", (2,)),  # as in segment.FLOW
+    ("higher_ip", "<u8", (2,)),
+    ("lower_port", "<u2"),
+    ("higher_port", "<u2"),
+    ("domain", "<u4"),
+    ("start_ns", "<i8"),  # time of the view's first segment
+    ("id_isn", "<i8"),  # the originator's ISN as known at the view's first record, -1 if it was not
+    ("first_seq", "<u4"),  # sequence number of the view's first segment
+    ("sensor", "<u4"),  # index into the table of sensor names that comes with the records
+    ("gen", "<u4"),
+    ("orig", "u1"),  # which end is the originator: segment.LOWER or HIGHER
+    ("family", "u1"),
+    ("pad", "u1", (2,)),
+]
+
+ENDPOINT_SUMMARY: Final = np.dtype(
+    [
+        ("bytes", "<u8"),  # payload bytes by sequence span, retransmissions not counted
+        ("ip_bytes", "<u8"),
+        ("packets", "<u8"),
+        ("retransmits", "<u8"),
+        ("gap_bytes", "<u8"),  # acknowledged by the peer and never captured
+        ("first_ns", "<i8"),  # -1: sent nothing
+        ("last_ns", "<i8"),
+        ("isn", "<i8"),  # -1: not known
+        ("mss", "<i4"),  # options of its SYN; -1: absent
+        ("wscale", "<i2"),
+        ("flags", "<u2"),  # OR of all flags it sent
+        ("state", "u1"),  # index into STATES
+        ("sack_permitted", "u1"),
+        ("timestamps", "u1"),
+        ("pad", "u1", (5,)),
+    ]
+)
+assert ENDPOINT_SUMMARY.itemsize == 80
+
+FLOW_RECORD: Final = np.dtype(
+    [
+        *_IDENTITY,
+        ("end_ns", "<i8"),
+        ("syn_rtt_ns", "<i8"),  # SYN to SYN+ACK; -1: not known
+        ("ack_rtt_ns", "<i8"),  # SYN+ACK to ACK
+        ("dropped", "<u8"),  # packets that the sensor lost while the view was open
+        ("log", "<u4"),  # first row and number of rows in the table of transitions
+        ("log_n", "<u4"),
+        ("syn_count", "<u4"),
+        ("synack_count", "<u4"),
+        ("end_reason", "u1"),
+        ("local", "u1"),
+        ("local_how", "u1"),
+        ("orient", "u1"),
+        ("handshake", "u1"),
+        ("validated", "u1"),
+        ("teardown", "u1"),
+        ("segments", "u1"),
+        ("active_closer", "u1"),  # index into SIDES
+        ("by", "u1"),  # index into SIDES
+        ("rst_form", "u1"),
+        ("cause", "u1"),  # bits, see CAUSES
+        ("completeness", "u1"),  # as tshark's tcp.completeness
+        ("slice_pad", "u1"),
+        ("slice", "<u2"),
+        ("n", "<u8"),  # of this slice and output topic: synfin_seq, never in the value
+        ("alerts", "<u8"),  # bit i: an event of kind EVENT_KINDS[i] was raised
+        ("ends", ENDPOINT_SUMMARY, (2,)),  # orig, resp
+    ]
+)
+
+TRANSITION: Final = np.dtype(
+    [
+        ("t_ns", "<i8"),  # the latest moment it can have happened
+        ("lag_ns", "<i8"),  # how much earlier it may have been
+        ("packet_ns", "<i8"),  # time of the packet it rests on
+        ("endpoint", "u1"),  # 0 orig, 1 resp
+        ("to", "u1"),  # index into STATES
+        ("event", "u1"),  # index into MICRO_EVENTS
+        ("certainty", "u1"),
+        ("from", "u1"),  # not printed in flow records: the row before says it
+        ("pad", "u1", (3,)),
+    ]
+)
+assert TRANSITION.itemsize == 32
+
+EVIDENCE: Final = np.dtype(
+    [
+        ("t_ns", "<i8"),
+        ("seq", "<i8"),  # relative to the sender's ISN, or raw when that is not known
+        ("ack", "<i8"),
+        ("len", "<u4"),
+        ("flags", "<u2"),
+        ("from", "u1"),  # 0 orig, 1 resp
+        ("role", "u1"),
+    ]
+)
+assert EVIDENCE.itemsize == 32
+
+EVENT_RECORD: Final = np.dtype(
+    [
+        *_IDENTITY,
+        ("ts_ns", "<i8"),
+        ("value_ns", "<i8"),  # syn_rtt_ns of a handshake, duration of the connection at a teardown; -1: none
+        ("k", "<u4"),  # counts this kind in this view, from 0
+        ("evidence", "<u4"),  # first row and number of rows in the table of evidence
+        ("evidence_n", "<u4"),
+        ("kind", "u1"),
+        ("certainty", "u1"),
+        ("severity", "u1"),
+        ("by", "u1"),  # index into SIDES: who reset, who closed first
+        ("endpoint", "u1"),  # of a transition: 0 orig, 1 resp
+        ("from", "u1"),  # of a transition
+        ("to", "u1"),
+        ("event", "u1"),
+        ("rst_form", "u1"),
+        ("cause", "u1"),
+        ("slice", "<u2"),
+        ("n", "<u8"),
+    ]
+)
