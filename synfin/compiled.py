@@ -2,32 +2,63 @@
 
 A kernel is a plain function over structured arrays. With SYNFIN_COMPILED=0 it runs as it stands, without numba,
 and must give the same result bit for bit.
+
+numba notices an edit of the file that holds a cached kernel, not of a helper or a constant that the file imports, and
+then gives old results without a word. So the kernels of a module are cached in a folder named by a hash of the module
+and of all that it imports from our own rooms.
 """
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 ENABLED: Final = os.environ.get("SYNFIN_COMPILED", "1") != "0"
-ROOMS: Final = ("synfin", "sensor", "processor")  # packages that hold kernels
+_TOP: Final = Path(__file__).resolve().parent.parent
+_IMPORT: Final = re.compile(rb"^from ((?:synfin|sensor|processor)[\w.]*) import \(?([\w, ]*)", re.MULTILINE)
 
 
-def _source_digest() -> str:
-    """Hash of all sources that may reach a kernel.
+def _source(module: str) -> Path | None:
+    """File of one of our modules, None for what is no module."""
+    path = _TOP.joinpath(*module.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
 
-    numba notices an edit of the file that holds a cached kernel, not of a helper or a constant that it imports, and
-    then gives old results without a word. So every state of the sources has its own cache folder.
-    """
+
+@cache
+def _imports(module: str) -> tuple[bytes, tuple[str, ...]]:
+    """Text of a module, and which of our modules it may import."""
+    path = _source(module)
+    if path is None:
+        return b"", ()
+    text = path.read_bytes()
+    found = []
+    for package, names in _IMPORT.findall(text):
+        parent = package.decode()
+        found += [parent, *(f"{parent}.{name.strip()}" for name in names.decode().split(","))]
+    return text, tuple(found)
+
+
+@cache
+def source_digest(module: str) -> str:
+    """Hash of the sources that may reach a kernel of `module`: its own and, closed over, what it imports of ours."""
+    waiting, seen = [module], set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += _imports(name)[1]
     digest = hashlib.blake2b(digest_size=8)
-    top = Path(__file__).resolve().parent.parent
-    for room in ROOMS:
-        for path in sorted((top / room).rglob("*.py")):
-            digest.update(path.read_bytes())
+    for name in sorted(seen):
+        digest.update(_imports(name)[0])
     return digest.hexdigest()
 
 
@@ -40,6 +71,7 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and folder.stat().st_uid == os.geteuid()
 
 
+@cache
 def cache_folder() -> Path:
     """The first of SYNFIN_CACHE_DIR, XDG_CACHE_HOME/synfin, ~/.cache/synfin and a fresh temporary folder that works."""
     places = [os.environ.get("SYNFIN_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), os.environ.get("HOME")]
@@ -50,26 +82,27 @@ def cache_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="synfin-kernels-"))
 
 
-def _numba_decorator() -> Callable[[F], F]:
-    if "NUMBA_CACHE_DIR" not in os.environ:  # numba raises at import when it finds no writable cache
-        os.environ["NUMBA_CACHE_DIR"] = str(cache_folder() / _source_digest())
+@cache
+def _numba() -> Any:
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))  # numba raises at import when it finds no such folder
     import numba  # noqa: PLC0415  1.6 s of CPU, and only where a kernel is needed
 
-    decorator: Callable[[F], F] = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-    return decorator
+    return numba
 
 
-def _plain_decorator() -> Callable[[F], F]:
-    import numpy as np  # noqa: PLC0415
-
-    np.seterr(over="ignore")  # hashes wrap around, as they do when compiled
-    return lambda function: function
-
-
-_decorate: Callable[[Any], Any] = _numba_decorator() if ENABLED else _plain_decorator()
+def _compile(function: F) -> F:
+    numba = _numba()
+    numba.config.CACHE_DIR = str(cache_folder() / source_digest(function.__module__))
+    result: F = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")(function)
+    return result
 
 
 def compiled(function: F) -> F:
     """Compile at first call, cached on disk; as it stands when compilation is off."""
-    result: F = _decorate(function)
-    return result
+    if ENABLED:
+        return _compile(function)
+    import numpy as np  # noqa: PLC0415
+
+    np.seterr(over="ignore")  # hashes wrap around, as they do when compiled
+    return function
+

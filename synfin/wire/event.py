@@ -4,9 +4,11 @@ The core fills these columns and never a string; `jsonl.py` writes the JSON line
 Every enumeration is a tuple of names, and a column holds the index. A number that may be missing is -1 then.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 # Codes 1..11 are Linux's tcp_states.h, so that records join with ss, /proc/net/tcp and bcc's tcpstates.
 STATES: Final = (
@@ -225,3 +227,14 @@ EVENT_RECORD: Final = np.dtype(
         ("n", "<u8"),
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the core made of some batches. The order is that of writing."""
+
+    flows: npt.NDArray[np.void]  # FLOW_RECORD[]
+    transitions: npt.NDArray[np.void]  # TRANSITION[], pointed into by the flows' log and log_n
+    events: npt.NDArray[np.void]  # EVENT_RECORD[]
+    evidence: npt.NDArray[np.void]  # EVIDENCE[], pointed into by the events
+    sensors: tuple[str, ...]  # names, pointed into by `sensor`
