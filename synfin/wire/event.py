@@ -1,6 +1,7 @@
 """The records that leave the core, as rows: finished flows, their transitions, and events.
 
-The core fills these columns and never a string; `jsonl.py` writes the JSON lines of `interfaces.md` section 3 from them.
+The core fills these columns and never a string; `jsonl.py` writes the JSON lines of `interfaces.md` section 3 from
+them.
 Every enumeration is a tuple of names, and a column holds the index. A number that may be missing is -1 then.
 """
 
@@ -209,7 +210,8 @@ EVENT_RECORD: Final = np.dtype(
     [
         *_IDENTITY,
         ("ts_ns", "<i8"),
-        ("value_ns", "<i8"),  # syn_rtt_ns of a handshake, duration of the connection at a teardown; -1: none
+        # syn_rtt_ns of a handshake, duration of the connection at a teardown, lag_ns of a transition; -1: none
+        ("value_ns", "<i8"),
         ("k", "<u4"),  # counts this kind in this view, from 0
         ("evidence", "<u4"),  # first row and number of rows in the table of evidence
         ("evidence_n", "<u4"),
@@ -225,6 +227,9 @@ EVENT_RECORD: Final = np.dtype(
         ("cause", "u1"),
         ("slice", "<u2"),
         ("n", "<u8"),
+        ("corrects_k", "<u4"),  # of `revised`: kind and k of the event that it takes back
+        ("corrects", "u1"),
+        ("pad_end", "u1", (3,)),
     ]
 )
 
