@@ -4,6 +4,8 @@ SynfinError
 ├── UsageError      you: a flag, a filter or the configuration is wrong          exit 2
 ├── CaptureError    this host: a file or an interface cannot be read or written  exit 1
 │   └── CapturePermissionError  the capability to capture is missing            exit 4
+├── StorageError    this host: a folder or file of ours cannot be kept           exit 1
+│   └── StoragePermissionError  we may not write there                          exit 4
 ├── BrokerError     the network: Kafka is away or refuses                        exit 5
 └── ContractError   they sent something undecodable: it goes to the dead letter  exit 1
 
@@ -38,6 +40,16 @@ class CaptureError(SynfinError):
 
 class CapturePermissionError(CaptureError):
     """The process may not capture here."""
+
+    exit_code = EXIT_PERMISSION
+
+
+class StorageError(SynfinError):
+    """A folder or file in which we keep something cannot be written, or does not hold what we left there."""
+
+
+class StoragePermissionError(StorageError):
+    """The process may not write there."""
 
     exit_code = EXIT_PERMISSION
 
