@@ -21,6 +21,7 @@ CURSOR: Final = np.dtype(
         ("value", "<u8"),  # out: the number that a corrupt record was found by
         ("swapped", "<u8"),  # 1 when the bytes are big-endian
         ("fraction_ns", "<u8"),  # pcap: nanoseconds in a unit of the fraction, 1 or 1000
+        ("header", "<u8"),  # pcap: bytes of a record's header, PCAP_RECORD or PCAP_RECORD_MODIFIED
         ("link", "<u8"),  # pcap: LINKTYPE_ of all frames
         ("interfaces", "<u8"),  # pcapng: how many are known in this section
         ("t_ns", "<i8"),  # time of the last frame: for blocks that carry none
@@ -29,7 +30,8 @@ CURSOR: Final = np.dtype(
 INTERFACE: Final = np.dtype(
     [
         ("kind", "<u8"),  # SCALE_*
-        ("scale", "<u8"),  # factor, divisor or shift
+        ("scale", "<u8"),  # factor, divisor or shift (at most 63)
+        ("ticks_max", "<u8"),  # more than this many ticks are past the year 2262
         ("offset_ns", "<u8"),  # if_tsoffset in two's complement
         ("snaplen", "<u4"),  # 0 for none
         ("link", "<u4"),
@@ -37,6 +39,7 @@ INTERFACE: Final = np.dtype(
 )
 BLOCK_MAX: Final = 2 * CAPLEN_MAX  # of a block that must be at hand as a whole: the frame and its options
 PCAP_RECORD: Final = 16
+PCAP_RECORD_MODIFIED: Final = 24  # Kuznetsov's patch of 1998, still written by old devices
 
 WALK_MORE: Final = 0  # the next record is not wholly there
 WALK_FULL: Final = 1  # no room for another frame
@@ -79,13 +82,14 @@ def load32(buffer: Any, at: Any, swapped: Any) -> Any:
 
 @compiled
 def walk_pcap(buffer: Any, cursor: Any, frames: Any) -> None:
-    """Write one FRAME for each whole pcap record; `cursor` is CURSOR[1] and is moved on."""
+    """Write one FRAME for each whole pcap record; `cursor` is CURSOR[1] and is moved on; `frames` come zeroed."""
     c = cursor[0]
     at, end, n = c["at"], c["end"], c["n"]
     swapped, fraction, link = c["swapped"] != _U0, c["fraction_ns"], c["link"]
+    header = c["header"]
     room = np.uint64(len(frames))
     status = np.uint64(WALK_MORE)
-    while at + _U16 <= end:
+    while at + header <= end:
         if n == room:
             status = np.uint64(WALK_FULL)
             break
@@ -94,22 +98,17 @@ def walk_pcap(buffer: Any, cursor: Any, frames: Any) -> None:
             status = np.uint64(WALK_BAD_LENGTH)
             c["value"] = caplen
             break
-        if at + _U16 + caplen > end:
+        if at + header + caplen > end:
             break
         wirelen = load32(buffer, at + _U12, swapped)
         frame = frames[n]
         frame["t_ns"] = load32(buffer, at, swapped) * _SECOND + load32(buffer, at + _U4, swapped) * fraction
-        frame["offset"] = at + _U16
+        frame["offset"] = at + header
         frame["caplen"] = caplen
         frame["wirelen"] = max(wirelen, caplen)
         frame["link"] = link
-        frame["vlan_tci"] = _U0
-        frame["vlan_tpid"] = _U0
-        frame["direction"] = _U0
-        frame["checksum"] = _U0
-        frame["flags"] = _U0
         n += _U1
-        at += _U16 + caplen
+        at += header + caplen
     c["at"], c["n"], c["status"] = at, n, status
 
 
@@ -117,6 +116,8 @@ def walk_pcap(buffer: Any, cursor: Any, frames: Any) -> None:
 def _time_ns(ticks: Any, interface: Any) -> Any:
     """A 64-bit count of an interface's ticks as ns since the epoch; 0 for what no such number can hold."""
     scale = interface["scale"]
+    if ticks > interface["ticks_max"]:
+        return _U0
     if interface["kind"] == np.uint64(SCALE_MULTIPLY):
         t = ticks * scale
     elif interface["kind"] == np.uint64(SCALE_DIVIDE):
@@ -186,16 +187,12 @@ def _packet_block(buffer: Any, kind: Any, total: Any, cursor: Any, interfaces: A
     frame["caplen"] = caplen
     frame["wirelen"] = max(wirelen, caplen)
     frame["link"] = interface["link"]
-    frame["vlan_tci"] = _U0
-    frame["vlan_tpid"] = _U0
-    frame["checksum"] = _U0
-    frame["flags"] = _U0
     return np.uint64(WALK_MORE)
 
 
 @compiled
 def walk_pcapng(buffer: Any, cursor: Any, interfaces: Any, frames: Any) -> None:
-    """Write one FRAME for each whole packet block and pass over the blocks that nobody needs."""
+    """Write one FRAME for each whole packet block, as walk_pcap does, and pass over the blocks that nobody needs."""
     c = cursor[0]
     end, swapped = c["end"], c["swapped"] != _U0
     room = np.uint64(len(frames))
@@ -208,8 +205,9 @@ def walk_pcapng(buffer: Any, cursor: Any, interfaces: Any, frames: Any) -> None:
                 c["status"] = np.uint64(WALK_SECTION)
             return
         total = load32(buffer, at + _U4, swapped)
-        wanted = kind <= _SIMPLE_BLOCK and kind > _U0 or kind == _ENHANCED_BLOCK
-        if total < _U12 + _U4 * wanted or total & _U3 or (wanted and total > _BLOCK_MAX):
+        wanted = (_U0 < kind <= _SIMPLE_BLOCK) or kind == _ENHANCED_BLOCK
+        least = _U16 if wanted else _U12
+        if total < least or total & _U3 != _U0 or (wanted and total > _BLOCK_MAX):
             c["status"], c["value"] = np.uint64(WALK_BAD_LENGTH), total
             return
         if at + total > end:

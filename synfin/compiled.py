@@ -105,4 +105,3 @@ def compiled(function: F) -> F:
 
     np.seterr(over="ignore")  # hashes wrap around, as they do when compiled
     return function
-

@@ -1,8 +1,7 @@
 """The records that leave the core, as rows: finished flows, their transitions, and events.
 
 The core fills these columns and never a string; `jsonl.py` writes the JSON lines of `interfaces.md` section 3 from
-them.
-Every enumeration is a tuple of names, and a column holds the index. A number that may be missing is -1 then.
+them. Every enumeration is a tuple of names, and a column holds the index. A number that may be missing is -1 then.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ by address and then port, as numbers. The domain is left out, so that both sides
 Source: the xxHash specification, version 0.1.1.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,12 +25,12 @@ _ZERO: Final = np.uint64(0)
 
 
 @compiled
-def _rotate(x, bits):
+def _rotate(x: Any, bits: Any) -> Any:
     return (x << np.uint64(bits)) | (x >> np.uint64(64 - bits))
 
 
 @compiled
-def _swap(x):
+def _swap(x: Any) -> Any:
     """Reverse the eight bytes: the tuple is kept as numbers, and XXH64 reads little-endian words of the bytes."""
     x = ((x & np.uint64(0x00FF00FF00FF00FF)) << np.uint64(8)) | ((x >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF))
     x = ((x & np.uint64(0x0000FFFF0000FFFF)) << np.uint64(16)) | ((x >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF))
@@ -38,17 +38,17 @@ def _swap(x):
 
 
 @compiled
-def _round(lane, word):
+def _round(lane: Any, word: Any) -> Any:
     return _rotate(lane + word * _P2, 31) * _P1
 
 
 @compiled
-def _merge(h, lane):
+def _merge(h: Any, lane: Any) -> Any:
     return (h ^ _round(_ZERO, lane)) * _P1 + _P4
 
 
 @compiled
-def tuple_hash(lower_0, lower_1, lower_port, higher_0, higher_1, higher_port):
+def tuple_hash(lower_0: Any, lower_1: Any, lower_port: Any, higher_0: Any, higher_1: Any, higher_port: Any) -> Any:
     """XXH64 of the 36 bytes. All parameters and the result uint64; addresses as in FLOW, high half first."""
     # Bytes: lower 16, port 2, higher 16, port 2. As big-endian words, the higher address is shifted by the port.
     w2 = (lower_port << np.uint64(48)) | (higher_0 >> np.uint64(16))
@@ -70,6 +70,6 @@ def tuple_hash(lower_0, lower_1, lower_port, higher_0, higher_1, higher_port):
 
 
 @compiled
-def slice_of(flow_hash):
+def slice_of(flow_hash: Any) -> Any:
     """Slice of a FLOW.hash, 0..383."""
     return flow_hash % np.uint64(SLICES)
