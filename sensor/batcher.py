@@ -1,0 +1,168 @@
+"""Rows to batches: sorted into partitions, closed by size or age, numbered, with heartbeats where nothing comes.
+
+Ages and watermarks are those of the lane's clock: the times of the rows, and in a live capture also the host's clock
+that `tick` brings. So a capture file gives the same batches whenever it is read.
+"""
+
+import os
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.lane import STEP_NS, LaneClock
+from sensor.partition import NEVER, OPEN, PLACE, append_rows, place_flows
+from synfin.wire.batch import GOES_ON, Batch, Lane
+from synfin.wire.key import SLICES
+from synfin.wire.segment import FLOW, SEGMENT
+
+MAX_ROWS: Final = 16_384
+MAX_AGE_NS: Final = 1_000_000_000
+HEARTBEAT_NS: Final = 10_000_000_000
+# What all open batches together may hold, 50 MiB: with many partitions a batch is closed earlier than at max_rows.
+OPEN_ROWS_MAX: Final = 524_288
+# A frame is handed over some time after its capture: the ring gives a block back when it is full or has waited long
+# enough. So a clock that says t proves only that nothing older than this before t is still to come.
+SETTLE_NS: Final = 500_000_000
+# How long a partition goes on hearing from us after its last row. An idle ESTABLISHED connection is remembered for
+# 7 500 s (tcp-semantics section 8), and for so long a silent sensor must not be taken for a lost one.
+OPEN_NS: Final = 7_800 * 1_000_000_000
+
+_Block = tuple[npt.NDArray[np.void], npt.NDArray[np.int64], npt.NDArray[np.void]]  # SEGMENT, times, FLOW
+
+
+class Batcher:
+    """The open batches of one lane.
+
+    Memory is bounded: at most min(max_rows, OPEN_ROWS_MAX / partitions) rows a partition. A partition is thought to hold
+    open connections for OPEN_NS after its last row: to count them would be to run the state machine in the sensor, and
+    to err on this side costs a message of 150 bytes in ten seconds.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        partitions: int,
+        max_rows: int = MAX_ROWS,
+        max_age_ns: int = MAX_AGE_NS,
+        heartbeat_ns: int = HEARTBEAT_NS,
+    ) -> None:
+        if partitions < 1 or SLICES % partitions:
+            raise ValueError(f"{partitions} partitions: the number must divide {SLICES}")
+        if max_rows < 1:
+            raise ValueError(f"batches of {max_rows} rows")
+        self.lane = lane
+        self.partitions = partitions
+        self.clock = LaneClock()
+        self.captured = 0
+        self.dropped = 0
+        self._max_age_ns = max_age_ns
+        self._heartbeat_ns = heartbeat_ns
+        capacity = max(1, min(max_rows, OPEN_ROWS_MAX // partitions))
+        self._opened = np.zeros(partitions, OPEN)
+        self._opened["generation"] = 1
+        self._opened["last_ns"] = NEVER
+        self._rows = np.empty((partitions, capacity), SEGMENT)
+        self._flows = np.empty((partitions, capacity), FLOW)
+        self._index = np.zeros((partitions, 1 << (2 * capacity - 1).bit_length()), np.uint64)
+        self._key = np.frombuffer(os.urandom(56), np.uint64) | np.uint64(1)
+        self._epoch = 0  # of the open batches; the clock is ahead of it while a step is dealt with
+        self._numbers = [0] * partitions
+        self._said_ns = np.zeros(partitions, np.int64)  # watermark of the last batch
+
+    def add(self, segments: npt.NDArray[np.void], flows: npt.NDArray[np.void], dropped: int) -> list[Batch]:
+        """Take a block of rows with its flow dictionary, and return the batches that it closes.
+
+        `dropped` counts the packets that the kernel dropped since the lane's start. Nothing is kept of the arrays, and
+        they are not written to.
+        """
+        batches: list[Batch] = []
+        self.dropped = dropped
+        places = np.empty(len(flows), PLACE)
+        place_flows(flows, np.uint64(self.partitions), places)
+        high = self.clock.high_ns
+        for stretch, times in self.clock.raised(segments["t_ns"]):
+            if self.clock.epoch != self._epoch and high is not None:
+                batches += self._step(high, int(times[0]))
+            batches += self._append((segments, times, flows), stretch, places)
+            high = self.clock.high_ns
+        return batches if high is None else batches + self._close_aged(high, high)
+
+    def tick(self, now_ns: int) -> list[Batch]:
+        """Close what is old, and say heartbeats, at the time `now_ns` of the clock that stamps the frames.
+
+        For live captures, called a few times a second whether or not frames came, after all frames at hand were added.
+        """
+        self.clock.pass_to(now_ns - SETTLE_NS)
+        high = self.clock.high_ns
+        if high is None:
+            return []
+        batches = self._close_aged(now_ns, high)
+        silent = (self._opened["rows"] == 0) & (self._opened["last_ns"] > NEVER)
+        due = silent & (high - self._said_ns >= self._heartbeat_ns) & (high - self._opened["last_ns"] <= OPEN_NS)
+        return batches + [self._close(int(p), high) for p in np.flatnonzero(due)]
+
+    def finish(self, end: int) -> list[Batch]:
+        """Close everything and say to all partitions how the lane ended (END_OF_FILE or STOPPED), and its last time.
+
+        Nothing is said of a lane that never had a row.
+        """
+        high = self.clock.high_ns
+        return [] if high is None else [self._close(p, high, end) for p in range(self.partitions)]
+
+    def _append(self, source: _Block, stretch: slice, places: npt.NDArray[np.void]) -> list[Batch]:
+        """Append one stretch of a block, which lies in one clock epoch."""
+        batches = []
+        segments, times, flows = source
+        pool = (self._rows, self._flows, self._index, self._key)
+        at = stretch.start
+        while at < stretch.stop:
+            span = np.array((at, stretch.stop), np.uint64)
+            rest = (segments, times[at - stretch.start :], flows)
+            end = int(append_rows(rest, span, places, self._opened, pool))
+            self.captured += end - at
+            last = int(places[segments[end - 1]["flow"]]["partition"])
+            if self._opened[last]["rows"] == self._rows.shape[1]:
+                # Rows behind this one are not sorted yet, so the watermark is its own time and not the clock's.
+                batches.append(self._close(last, int(self._opened[last]["last_ns"])))
+            at = end
+        return batches
+
+    def _step(self, high_ns: int, low_ns: int) -> list[Batch]:
+        """End the clock epoch that reached `high_ns`, and begin the one that starts at `low_ns`."""
+        batches = [self._close(int(p), high_ns) for p in np.flatnonzero(self._opened["rows"])]
+        self._epoch = self.clock.epoch
+        known = self._opened["last_ns"] > NEVER
+        self._opened["last_ns"][known] = low_ns
+        self._said_ns[:] = low_ns - self._heartbeat_ns  # so that the silent ones hear of the new epoch at the next tick
+        return batches
+
+    def _close_aged(self, now_ns: int, high_ns: int) -> list[Batch]:
+        age = now_ns - self._opened["first_ns"]
+        # A clock that was set back makes ages negative: to close too early is harmless, never to close is not.
+        aged = (self._opened["rows"] > 0) & ((age >= self._max_age_ns) | (age < -STEP_NS))
+        return [self._close(int(p), high_ns) for p in np.flatnonzero(aged)]
+
+    def _close(self, partition: int, last_ns: int, end: int = GOES_ON) -> Batch:
+        """Make a batch of the partition's open rows, or a heartbeat of none, and open the next."""
+        opened = self._opened[partition]
+        rows, flows = int(opened["rows"]), int(opened["flows"])
+        batch = Batch(
+            lane=self.lane,
+            segments=self._rows[partition, :rows].copy(),
+            flows=self._flows[partition, :flows].copy(),
+            first_ns=int(opened["first_ns"]) if rows else last_ns,
+            last_ns=last_ns,
+            partition=partition,
+            partitions=self.partitions,
+            number=self._numbers[partition],
+            clock_epoch=self._epoch,
+            captured=self.captured,
+            dropped=self.dropped,
+            end=end,
+        )
+        opened["rows"] = opened["flows"] = 0
+        opened["generation"] += 1
+        self._numbers[partition] += 1
+        self._said_ns[partition] = last_ns
+        return batch

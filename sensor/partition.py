@@ -1,0 +1,123 @@
+"""The kernel that sorts rows into the open batches of the partitions, and each batch's flow dictionary with them.
+
+One pass over the rows appends each to its partition, so the order within a partition stays that of capture. The open
+batches lie side by side in arrays of two dimensions, partition first; memory that no row has reached is never touched.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from synfin.compiled import compiled
+from synfin.wire.key import slice_of
+
+OPEN: Final = np.dtype(
+    [
+        ("generation", "<u8"),  # counts the batches of this partition, from 1: what is of another is stale
+        ("rows", "<u8"),
+        ("flows", "<u8"),
+        ("first_ns", "<i8"),  # time of the first row, when there are rows
+        ("last_ns", "<i8"),  # time of the last row that this partition ever had
+    ]
+)
+PLACE: Final = np.dtype(  # where a flow of the block at hand stands in its partition's dictionary
+    [
+        ("generation", "<u8"),  # 0: nowhere yet
+        ("partition", "<u8"),
+        ("row", "<u8"),
+    ]
+)
+
+_U1: Final = np.uint64(1)
+_U32: Final = np.uint64(32)
+_LOW: Final = np.uint64(0xFFFFFFFF)
+NEVER: Final = -(1 << 63)  # OPEN.last_ns of a partition that had no row
+
+
+@compiled
+def _keyed(flow: Any, key: Any) -> Any:
+    """A multilinear hash, uint64 key[7]: a stranger who chooses tuples must not choose where they collide."""
+    h = key[0] + key[1] * flow["lower_ip"][0] + key[2] * flow["lower_ip"][1]
+    h += key[3] * flow["higher_ip"][0] + key[4] * flow["higher_ip"][1]
+    ports = (np.uint64(flow["lower_port"]) << np.uint64(16)) | np.uint64(flow["higher_port"])
+    h += key[5] * ((np.uint64(flow["domain"]) << _U32) | ports) + key[6] * flow["hash"]
+    return h ^ (h >> _U32)
+
+
+@compiled
+def _same(a: Any, b: Any) -> Any:
+    return (
+        a["hash"] == b["hash"]
+        and a["lower_ip"][0] == b["lower_ip"][0]
+        and a["lower_ip"][1] == b["lower_ip"][1]
+        and a["higher_ip"][0] == b["higher_ip"][0]
+        and a["higher_ip"][1] == b["higher_ip"][1]
+        and a["lower_port"] == b["lower_port"]
+        and a["higher_port"] == b["higher_port"]
+        and a["domain"] == b["domain"]
+        and a["family"] == b["family"]
+    )
+
+
+@compiled
+def _dictionary_row(flow: Any, opened: Any, flows: Any, index: Any, key: Any) -> Any:
+    """Row of `flow` in the dictionary `flows` of one open batch, added when it is new.
+
+    `index` is open addressing over uint64: generation << 32 | row, of a power of two at least twice the rows.
+    """
+    generation = opened["generation"]
+    mask = np.uint64(len(index)) - _U1
+    at = _keyed(flow, key) & mask
+    while index[at] >> _U32 == generation:
+        row = index[at] & _LOW
+        if _same(flows[row], flow):
+            return row
+        at = (at + _U1) & mask
+    row = opened["flows"]
+    flows[row] = flow
+    index[at] = (generation << _U32) | row
+    opened["flows"] += _U1
+    return row
+
+
+@compiled
+def place_flows(block_flows: Any, partitions: Any, places: Any) -> None:
+    """Write PLACE[m]: the partition of each flow of a block."""
+    for i in range(len(block_flows)):
+        f = np.uint64(i)
+        places[f]["generation"] = np.uint64(0)
+        places[f]["partition"] = slice_of(block_flows[f]["hash"]) % partitions
+
+
+@compiled
+def append_rows(source: Any, span: Any, places: Any, opened: Any, pool: Any) -> Any:
+    """Append rows span[0]:span[1] of a block to their partitions, up to the first that fills one.
+
+    `source` is (SEGMENT[n], int64 times of the span's rows, FLOW[m]), `opened` OPEN[partitions], `pool` is (SEGMENT[p, c],
+    FLOW[p, c], uint64 index[p, 2c], uint64 key[7]). Returns the index behind the last row that was appended.
+    """
+    segments, times, block_flows = source
+    rows, flows, index, key = pool
+    capacity = np.uint64(rows.shape[1])
+    for i in range(span[0], span[1]):
+        at = np.uint64(i)
+        f = np.uint64(segments[at]["flow"])
+        place = places[f]
+        p = place["partition"]
+        part = opened[p]
+        if place["generation"] != part["generation"]:
+            place["row"] = _dictionary_row(block_flows[f], part, flows[p], index[p], key)
+            place["generation"] = part["generation"]
+        n = part["rows"]
+        rows[p, n] = segments[at]
+        rows[p, n]["flow"] = place["row"]
+        t = times[at - span[0]]
+        rows[p, n]["t_ns"] = t
+        part["last_ns"] = t
+        if n == np.uint64(0):
+            part["first_ns"] = t
+        n += _U1
+        part["rows"] = n
+        if n == capacity:
+            return at + _U1
+    return np.uint64(span[1])
