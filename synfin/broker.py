@@ -1,0 +1,387 @@
+"""The only door to kafka-python: where the brokers are, and what producer, consumer and admin offer the stages.
+
+Stages are given a `Broker` and see the Protocols of `synfin.clients`, which are offered here as well.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from synfin.clients import (
+    EARLIEST,
+    LATEST,
+    Address,
+    Admin,
+    Broker,
+    Consumer,
+    Description,
+    Done,
+    Message,
+    Producer,
+    Record,
+    TopicPartition,
+    send_all,
+)
+from synfin.errors import BrokerError, UsageError
+from synfin.wire.topics import OVERHEAD_BYTES, STATE_MAX_BYTES, Topic
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = [
+    "EARLIEST",
+    "LATEST",
+    "Address",
+    "Admin",
+    "Broker",
+    "BrokerConfig",
+    "Consumer",
+    "Description",
+    "Done",
+    "KafkaBroker",
+    "Message",
+    "Producer",
+    "Record",
+    "TopicPartition",
+    "send_all",
+]
+
+PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+REQUEST_TIMEOUT_MS: Final = 15_000
+RECONNECT_MAX_MS: Final = 2_000  # the default of 30 s is how long a broker that is back would be waited for
+REQUEST_MAX_BYTES: Final = 4 << 20
+# When a batch that was tried expires, kafka-python 3.0 waits for a producer id that nobody asks for, for ever. So none
+# expires: who sends bounds what is in flight, and gives a producer up that acknowledges nothing.
+DELIVERY_TIMEOUT_MS: Final = 10**11  # three years
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerConfig:
+    """Where Kafka is and how to speak with it. Secrets stand in no repr and in no message."""
+
+    bootstrap: str = "localhost:9092"  # host:port, several separated by commas
+    security: str = "PLAINTEXT"  # one of PROTOCOLS
+    ca_file: Path | None = None  # None: what the system trusts
+    cert_file: Path | None = None  # the client's own, where the broker asks for one
+    key_file: Path | None = None
+    sasl_mechanism: str = "SCRAM-SHA-512"  # one of MECHANISMS, where security is SASL_...
+    sasl_user: str = ""
+    sasl_password: str = field(default="", repr=False)
+    sasl_password_file: Path | None = None  # read when a connection is made, instead of sasl_password
+    client_id: str = "synfin"
+    timeout_s: float = 30.0  # how long opening a client may wait for a broker
+
+    def __post_init__(self) -> None:
+        if self.security not in PROTOCOLS:
+            raise UsageError(f"security protocol {self.security!r} is none of {' '.join(PROTOCOLS)}")
+        if self.security.startswith("SASL"):
+            if self.sasl_mechanism not in MECHANISMS:
+                raise UsageError(f"SASL mechanism {self.sasl_mechanism!r} is none of {' '.join(MECHANISMS)}")
+            if not self.sasl_user:
+                raise UsageError(f"security {self.security} needs a SASL user")
+
+    def servers(self) -> list[str]:
+        """Addresses to begin with."""
+        return [server.strip() for server in self.bootstrap.split(",") if server.strip()]
+
+    def password(self) -> str:
+        """The SASL password; UsageError when its file cannot be read."""
+        if self.sasl_password_file is None:
+            return self.sasl_password
+        try:
+            return self.sasl_password_file.read_text().rstrip("\r\n")
+        except OSError as error:
+            raise UsageError(f"the SASL password file cannot be read: {error}") from None
+
+    def tls(self) -> "ssl.SSLContext | None":
+        """Context for TLS with the broker's certificate verified, None where TLS is not used."""
+        if not self.security.endswith("SSL"):
+            return None
+        import ssl
+
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file is not None:
+                context.load_cert_chain(self.cert_file, self.key_file)
+        except (OSError, ssl.SSLError) as error:
+            files = ", ".join(str(file) for file in (self.ca_file, self.cert_file, self.key_file) if file)
+            raise UsageError(f"TLS cannot be set up from {files}: {error}") from None
+        return context
+
+
+def _explain(error: Exception, config: BrokerConfig, what: str) -> BrokerError:
+    """An error of kafka-python in our words: what, where, what to do."""
+    from kafka import errors
+
+    where = f"Kafka at {config.bootstrap}"
+    if isinstance(error, (errors.UnknownTopicOrPartitionError,)):
+        return BrokerError(f"{what}: {where} has no such topic; `synfin topics --create` makes what is missing")
+    if isinstance(error, (errors.TopicAuthorizationFailedError, errors.ClusterAuthorizationFailedError)):
+        return BrokerError(f"{what}: {where} does not allow it to this user; its ACLs have to")
+    if isinstance(error, errors.AuthenticationFailedError):
+        return BrokerError(f"{what}: {where} refused user {config.sasl_user!r}; check user, password and mechanism")
+    if isinstance(error, (errors.KafkaTimeoutError, errors.NoBrokersAvailable, errors.KafkaConnectionError)):
+        return BrokerError(f"{what}: {where} does not answer; is it running, is --brokers right? ({_brief(error)})")
+    return BrokerError(f"{what}: {where} says {_brief(error)}")
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+class KafkaBroker:
+    """Opens clients of a real Kafka."""
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self.config = config
+
+    def _common(self) -> dict[str, Any]:
+        config = self.config
+        settings: dict[str, Any] = {
+            "bootstrap_servers": config.servers(),
+            "client_id": config.client_id,
+            "security_protocol": config.security,
+            "ssl_context": config.tls(),
+            "bootstrap_timeout_ms": int(config.timeout_s * 1000),
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+            "reconnect_backoff_max_ms": RECONNECT_MAX_MS,
+        }
+        if config.security.startswith("SASL"):
+            settings["sasl_mechanism"] = config.sasl_mechanism
+            settings["sasl_plain_username"] = config.sasl_user
+            settings["sasl_plain_password"] = config.password()
+        return settings
+
+    def _open(self, make: Callable[..., Any], settings: dict[str, Any], what: str) -> Any:
+        import kafka.errors
+
+        try:
+            return make(**self._common(), **settings)
+        except kafka.errors.KafkaError as error:
+            raise _explain(error, self.config, what) from None
+
+    def producer(self) -> "KafkaProducer":
+        """Open an idempotent producer."""
+        import kafka
+
+        settings = {
+            "enable_idempotence": True,
+            "delivery_timeout_ms": DELIVERY_TIMEOUT_MS,
+            "max_block_ms": int(self.config.timeout_s * 1000),
+            "max_request_size": REQUEST_MAX_BYTES,
+            "compression_type": None,  # batches are compressed already
+            "allow_auto_create_topics": False,
+            "metrics_enabled": False,
+        }
+        return KafkaProducer(self._open(kafka.KafkaProducer, settings, "opening a producer"), self.config)
+
+    def consumer(self, positions: Mapping[TopicPartition, int], group: str | None = None) -> "KafkaConsumer":
+        """Open a consumer of exactly these partitions."""
+        import kafka
+
+        settings = {
+            "group_id": group,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "max_partition_fetch_bytes": STATE_MAX_BYTES + OVERHEAD_BYTES,
+            "allow_auto_create_topics": False,
+            "metrics_enabled": False,
+        }
+        client = self._open(kafka.KafkaConsumer, settings, "opening a consumer")
+        return KafkaConsumer(client, self.config, positions)
+
+    def admin(self) -> "KafkaAdmin":
+        """Open an admin client."""
+        import kafka
+
+        return KafkaAdmin(self._open(kafka.KafkaAdminClient, {}, "opening an admin client"), self.config)
+
+
+class KafkaProducer:
+    """Producer over kafka-python's."""
+
+    def __init__(self, client: Any, config: BrokerConfig) -> None:
+        self._client = client
+        self._config = config
+
+    def send(self, record: Record, done: Done) -> None:
+        """Hand a record over; waits only where `partitions` was not called before."""
+        import kafka.errors
+
+        topic, partition, key, value, headers = record
+        try:
+            future = self._client.send(topic, value, key, list(headers), partition)
+        except (kafka.errors.KafkaError, ValueError) as error:
+            done(_explain(error, self._config, f"sending to {topic}"))
+            return
+        future.add_callback(lambda _: done(None))
+        future.add_errback(lambda error: done(_explain(error, self._config, f"sending to {topic}")))
+
+    def partitions(self, topic: str) -> int:
+        """Count as of the client's last look, which is at most five minutes old."""
+        import kafka.errors
+
+        try:
+            return len(self._client.partitions_for(topic))
+        except kafka.errors.KafkaTimeoutError as error:
+            what = f"asking for the partitions of {topic}"
+            if self._connections():
+                raise _explain(kafka.errors.UnknownTopicOrPartitionError(), self._config, what) from None
+            raise _explain(error, self._config, what) from None
+        except kafka.errors.KafkaError as error:
+            raise _explain(error, self._config, f"asking for the partitions of {topic}") from None
+
+    def _connections(self) -> list[Any]:
+        """kafka-python's connections that are open; it has no public way to them."""
+        connections = list(self._client._sender._client._manager._conns.values())  # noqa: SLF001
+        return [connection for connection in connections if connection.connected]
+
+    def addresses(self) -> frozenset[Address]:
+        """The sockets that are open now."""
+        found = set()
+        for connection in self._connections():
+            with contextlib.suppress(AttributeError, OSError):  # closed by the network thread meanwhile
+                local, remote = connection.transport.getHost(), connection.transport.getPeer()
+                found.add(Address(*local[:2], *remote[:2]))
+        return frozenset(found)
+
+    def close(self, timeout_s: float) -> bool:
+        """Flush and close; one that does not finish is cut off, where kafka-python's own close would leave it running."""
+        import kafka.errors
+
+        try:
+            self._client.flush(timeout_s)
+        except kafka.errors.KafkaTimeoutError:
+            sender = self._client._sender  # noqa: SLF001
+            sender.force_close()
+            sender.join(2.0)
+            self._client._unregister_cleanup()  # noqa: SLF001
+            self._client._closed = True  # noqa: SLF001
+            return False
+        self._client.close(timeout=5.0)
+        return True
+
+
+class KafkaConsumer:
+    """Consumer over kafka-python's, with partitions assigned by hand."""
+
+    def __init__(self, client: Any, config: BrokerConfig, positions: Mapping[TopicPartition, int]) -> None:
+        import kafka
+
+        self._client = client
+        self._config = config
+        self._assigned = {where: kafka.TopicPartition(*where) for where in positions}
+        client.assign(list(self._assigned.values()))
+        for where, offset in positions.items():
+            partition = self._assigned[where]
+            if offset == EARLIEST:
+                client.seek_to_beginning(partition)
+            elif offset == LATEST:
+                client.seek_to_end(partition)
+            else:
+                client.seek(partition, offset)
+
+    def poll(self, timeout_s: float, max_records: int = 500) -> list[Message]:
+        """Give the next messages."""
+        import kafka.errors
+
+        try:
+            found = self._client.poll(int(timeout_s * 1000), max_records)
+        except kafka.errors.KafkaError as error:
+            raise _explain(error, self._config, "reading") from None
+        return [
+            Message(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
+            for records in found.values()
+            for r in records
+        ]
+
+    def ends(self) -> dict[TopicPartition, int]:
+        """Asks the broker."""
+        import kafka.errors
+
+        try:
+            ends = self._client.end_offsets(list(self._assigned.values()))
+        except kafka.errors.KafkaError as error:
+            raise _explain(error, self._config, "asking for the ends of partitions") from None
+        return {where: ends[partition] for where, partition in self._assigned.items()}
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit to the group that the consumer was opened with."""
+        import kafka
+        import kafka.errors
+
+        marks = {self._assigned[where]: kafka.OffsetAndMetadata(n, "", -1) for where, n in offsets.items()}
+        try:
+            self._client.commit(marks, timeout_ms=REQUEST_TIMEOUT_MS)
+        except kafka.errors.KafkaError as error:
+            raise _explain(error, self._config, "committing") from None
+
+    def close(self) -> None:
+        """Close without committing."""
+        self._client.close(autocommit=False, timeout_ms=5000)
+
+
+class KafkaAdmin:
+    """Admin over kafka-python's."""
+
+    def __init__(self, client: Any, config: BrokerConfig) -> None:
+        self._client = client
+        self._config = config
+
+    def describe(self, names: Iterable[str]) -> dict[str, Description]:
+        """Those of the topics that exist."""
+        import kafka.errors
+        from kafka.admin import ConfigResource, ConfigResourceType
+
+        try:
+            found = [topic for topic in self._client.describe_topics(list(names)) if not topic["error_code"]]
+            if not found:
+                return {}
+            resources = [ConfigResource(ConfigResourceType.TOPIC, topic["name"]) for topic in found]
+            configs = self._client.describe_configs(resources, config_filter="all")["topic"]
+        except kafka.errors.KafkaError as error:
+            raise _explain(error, self._config, "describing topics") from None
+        return {
+            topic["name"]: Description(
+                len(topic["partitions"]),
+                min((len(partition["replica_nodes"]) for partition in topic["partitions"]), default=0),
+                {key: str(entry["value"]) for key, entry in configs[topic["name"]].items()},
+            )
+            for topic in found
+        }
+
+    def create(self, topics: Iterable[Topic], replication: int = 1) -> None:
+        """Create topics and wait for their leaders."""
+        import kafka.errors
+
+        for topic in topics:
+            wanted = {
+                "num_partitions": topic.partitions,
+                "replication_factor": replication,
+                "configs": dict(topic.settings),
+            }
+            try:
+                with contextlib.suppress(kafka.errors.TopicAlreadyExistsError):
+                    self._client.create_topics({topic.name: wanted})
+                self._client.wait_for_topics([topic.name])
+            except kafka.errors.KafkaError as error:
+                raise _explain(error, self._config, f"creating {topic.name}") from None
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete topics."""
+        import kafka.errors
+
+        for name in names:
+            try:
+                with contextlib.suppress(kafka.errors.UnknownTopicOrPartitionError):
+                    self._client.delete_topics([name])
+            except kafka.errors.KafkaError as error:
+                raise _explain(error, self._config, f"deleting {name}") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
