@@ -1,0 +1,71 @@
+"""Which addresses are the capturing host's own."""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from synfin.compiled import compiled
+from synfin.errors import UsageError
+from synfin.wire.segment import HOW_ADDRESSES, HOW_OPTION
+
+NETWORK: Final = np.dtype(
+    [
+        ("prefix_0", "<u8"),  # 16 bytes as in FLOW, IPv4 mapped
+        ("prefix_1", "<u8"),
+        ("mask_0", "<u8"),
+        ("mask_1", "<u8"),
+    ]
+)
+
+_MAPPED: Final = 0xFFFF << 32
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddresses:
+    """Networks whose addresses are local, and how that is known: HOW_OPTION, or HOW_ADDRESSES for the host's own."""
+
+    networks: npt.NDArray[np.void]  # NETWORK[]
+    how: int = HOW_OPTION
+
+    @classmethod
+    def parse(cls, text: str, how: int = HOW_OPTION) -> Self:
+        """Read what --local takes: addresses and networks of both families, commas between. UsageError."""
+        return cls._of([part.strip() for part in text.split(",") if part.strip()], how)
+
+    @classmethod
+    def of_host(cls, addresses: Iterable[str]) -> Self:
+        """Take the addresses of this host's interfaces; a zone (fe80::1%eth0) is left out."""
+        return cls._of([address.partition("%")[0] for address in addresses], HOW_ADDRESSES)
+
+    @classmethod
+    def _of(cls, parts: list[str], how: int) -> Self:
+        rows = np.zeros(len(parts), NETWORK)
+        for row, part in zip(rows, parts, strict=True):
+            try:
+                network = ipaddress.ip_network(part, strict=False)
+            except ValueError as error:
+                raise UsageError(
+                    f"local addresses: {part!r} is neither an address nor a network such as 10.1.0.0/16 or fe80::/10"
+                ) from error
+            prefix, mask = int(network.network_address), int(network.netmask)
+            if network.version == 4:
+                prefix, mask = _MAPPED | prefix, (2**128 - 2**32) | mask
+            row["prefix_0"], row["prefix_1"] = divmod(prefix, 2**64)
+            row["mask_0"], row["mask_1"] = divmod(mask, 2**64)
+        return cls(rows, how)
+
+
+@compiled
+def in_networks(networks: Any, address_0: Any, address_1: Any) -> Any:
+    """Tell whether an address, as in FLOW, is in one of NETWORK[]."""
+    for i in range(len(networks)):
+        network = networks[np.uint64(i)]
+        if (address_0 & network["mask_0"]) == network["prefix_0"] and (address_1 & network["mask_1"]) == network[
+            "prefix_1"
+        ]:
+            return True
+    return False

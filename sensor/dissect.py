@@ -1,0 +1,318 @@
+"""Frames to segments: each TCP header of a block, and each ICMP error about one, as a row, with the flow dictionary."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.addresses import NETWORK, LocalAddresses
+from sensor.flowindex import FlowIndex, find_flow, flow_index
+from sensor.frames import (
+    CHECKSUM_VALID,
+    DIRECTION_RECEIVED,
+    DIRECTION_SENT,
+    FrameBlock,
+)
+from sensor.headers import (
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    FRAGMENT,
+    GOOD,
+    LINKS,
+    MALFORMED,
+    NO_LINK,
+    NOT_IP,
+    NOT_TCP,
+    OUTCOMES,
+    PACKET,
+    PROTOCOL_ICMP,
+    PROTOCOL_TCP,
+    TRUNCATED,
+    ip_packet,
+    link_header,
+    load16,
+    load32,
+)
+from sensor.options import read_options
+from synfin.compiled import compiled
+from synfin.wire.segment import (
+    ACK,
+    BOTH,
+    CSUM_OK,
+    HIGHER,
+    HOW_CAPTURE,
+    HOW_UNKNOWN,
+    ICMP,
+    LOWER,
+    MARK_OPTIONS_CUT,
+    SEGMENT,
+    TCP,
+)
+
+_U0, _U1, _U2, _U4, _U8 = (np.uint64(n) for n in (0, 1, 2, 4, 8))
+_U12, _U14, _U16, _U20, _U28, _U32 = (np.uint64(n) for n in (12, 14, 16, 20, 28, 32))
+_GOOD, _NOT_TCP, _TRUNCATED, _MALFORMED = (np.uint64(n) for n in (GOOD, NOT_TCP, TRUNCATED, MALFORMED))
+_PROTOCOL_TCP, _PROTOCOL_ICMP = np.uint64(PROTOCOL_TCP), np.uint64(PROTOCOL_ICMP)
+_SENT, _RECEIVED = np.uint64(DIRECTION_SENT), np.uint64(DIRECTION_RECEIVED)
+_LOWER, _HIGHER, _BOTH = np.uint64(LOWER), np.uint64(HIGHER), np.uint64(BOTH)
+_FLAGS = np.uint64(0x0FFF)
+_LOW_HALF = np.uint64(0xFFFFFFFF)
+_ICMP_ROW: Final = OUTCOMES  # place of its count, behind the outcomes; GOOD counts all rows
+_COUNTS: Final = OUTCOMES + 1
+
+
+@compiled
+def _clear_options(row: Any) -> None:
+    """Zero what only some segments have; the array of rows comes as the allocator left it."""
+    row["tsval"] = _U0
+    row["tsecr"] = _U0
+    sack = row["sack"]
+    for i in range(8):
+        sack[np.uint64(i)] = _U0
+    row["mss"] = _U0
+    row["options"] = _U0
+    row["wscale"] = _U0
+    row["sack_n"] = _U0
+    row["tfo_len"] = _U0
+    row["mptcp"] = _U0
+    row["mptcp_reason"] = _U0
+    row["icmp_type"] = _U0
+    row["icmp_code"] = _U0
+    row["checksum"] = _U0
+
+
+@compiled
+def _packet_columns(packet: Any, row: Any) -> None:
+    row["ip_len"] = packet["ip_len"]
+    row["ip_id"] = packet["ip_id"]
+    row["ttl"] = packet["ttl"]
+    row["tos"] = packet["tos"]
+
+
+@compiled
+def _set_local(row: Any, direction: Any, sent_by: Any, index: Any, flow: Any) -> None:
+    """Say which end is this host's: `sent_by` is the end at which the frame began, UNKNOWN for both or for neither."""
+    if direction == _U0:
+        row["local"] = index.local[flow]
+        row["local_how"] = index.how[_U0]
+        return
+    row["local_how"] = np.uint64(HOW_CAPTURE)
+    if direction == _SENT:
+        row["local"] = sent_by
+    elif direction == _RECEIVED:
+        row["local"] = sent_by ^ _BOTH  # the other one
+    else:
+        row["local"] = _BOTH
+
+
+@compiled
+def _tcp_row(buffer: Any, packet: Any, row: Any, index: Any) -> Any:
+    """Write the row of a TCP segment. An outcome."""
+    at, end, carried = packet["at"], packet["end"], packet["carried"]
+    if at + _U20 > end:
+        return _MALFORMED if carried < _U20 else _TRUNCATED
+    word = load16(buffer, at + _U12)
+    header = (word >> _U12) << _U2
+    if header < _U20 or header > carried:
+        return _MALFORMED
+    marks = packet["marks"]
+    _clear_options(row)
+    if header > _U20:
+        options_end = at + header
+        if options_end > end:
+            options_end = end
+            marks |= np.uint64(MARK_OPTIONS_CUT)
+        read_options(buffer, at + _U20, options_end, row)
+    flow, sender = find_flow(index, packet, load16(buffer, at), load16(buffer, at + _U2))
+    flags = word & _FLAGS
+    row["flow"] = flow
+    row["seq"] = load32(buffer, at + _U4)
+    row["ack"] = load32(buffer, at + _U8) if flags & np.uint64(ACK) != _U0 else _U0
+    row["len"] = carried - header
+    row["window"] = load16(buffer, at + _U14)
+    row["flags"] = flags
+    row["sender"] = sender
+    row["kind"] = np.uint64(TCP)
+    row["marks"] = marks
+    _packet_columns(packet, row)
+    _set_local(row, packet["direction"], sender, index, flow)
+    if packet["source_1"] == packet["target_1"] and packet["source_0"] == packet["target_0"] and row["local"] != _U0:
+        row["local"] = _BOTH  # one address is one host
+    return _GOOD
+
+
+@compiled
+def _quotes_segment(packet: Any, kind: Any) -> Any:
+    """Tell an ICMP error about a packet: unreachable, time exceeded and, in IPv6, packet too big."""
+    if packet["protocol"] == _PROTOCOL_ICMP:
+        return kind == np.uint64(3) or kind == np.uint64(11)
+    return kind >= _U1 and kind <= np.uint64(3)
+
+
+@compiled
+def _router(packet: Any, row: Any) -> None:
+    """Write who sent the ICMP error, as four numbers in the order of the 16 bytes."""
+    sack = row["sack"]
+    sack[_U0] = packet["source_0"] >> _U32
+    sack[_U1] = packet["source_0"] & _LOW_HALF
+    sack[_U2] = packet["source_1"] >> _U32
+    sack[np.uint64(3)] = packet["source_1"] & _LOW_HALF
+
+
+@compiled
+def _end_of(outer_0: Any, outer_1: Any, quoted: Any, sender: Any) -> Any:
+    """Which end of the quoted segment has this address: LOWER, HIGHER, BOTH, or NONE for a router's."""
+    end = _U0
+    if outer_0 == quoted["source_0"] and outer_1 == quoted["source_1"]:
+        end |= sender
+    if outer_0 == quoted["target_0"] and outer_1 == quoted["target_1"]:
+        end |= sender ^ _BOTH
+    return end
+
+
+@compiled
+def _icmp_row(buffer: Any, packet: Any, quoted: Any, row: Any, index: Any) -> Any:
+    """Write the row of an ICMP error that quotes a TCP segment: keyed by the quoted tuple. An outcome."""
+    at, end = packet["at"], packet["end"]
+    if at + _U8 > end:
+        return _NOT_TCP
+    kind = np.uint64(buffer[at])
+    if not _quotes_segment(packet, kind):
+        return _NOT_TCP
+    quoted["at"] = at + _U8
+    ethertype = ETHERTYPE_IPV4 if packet["protocol"] == _PROTOCOL_ICMP else ETHERTYPE_IPV6
+    if ip_packet(buffer, np.uint64(ethertype), end, end, quoted) != _GOOD or quoted["protocol"] != _PROTOCOL_TCP:
+        return _NOT_TCP
+    inner = quoted["at"]
+    if inner + _U8 > quoted["end"]:
+        return _TRUNCATED
+    _clear_options(row)
+    flow, sender = find_flow(index, quoted, load16(buffer, inner), load16(buffer, inner + _U2))
+    row["flow"] = flow
+    row["seq"] = load32(buffer, inner + _U4)
+    row["ack"] = _U0
+    row["len"] = _U0
+    row["window"] = _U0
+    row["flags"] = _U0
+    row["sender"] = sender
+    row["kind"] = np.uint64(ICMP)
+    row["marks"] = _U0
+    row["icmp_type"] = kind
+    row["icmp_code"] = np.uint64(buffer[at + _U1])
+    _router(packet, row)
+    _packet_columns(packet, row)
+    direction = packet["direction"]
+    _set_local(row, direction, sender, index, flow)
+    if direction == _SENT:
+        row["local"] = _end_of(packet["source_0"], packet["source_1"], quoted, sender)
+    elif direction == _RECEIVED:
+        row["local"] = _end_of(packet["target_0"], packet["target_1"], quoted, sender)
+    return _GOOD
+
+
+@compiled
+def dissect_frames(buffer: Any, frames: Any, segments: Any, index: Any, packets: Any, counts: Any) -> None:
+    """Write a SEGMENT for each frame that holds one; `packets` is PACKET[2], `counts` uint64[_COUNTS], added to."""
+    packet, quoted = packets[_U0], packets[_U1]
+    n = _U0
+    for i in range(len(frames)):
+        frame = frames[np.uint64(i)]
+        row = segments[n]
+        start = np.uint64(frame["offset"])
+        end = start + np.uint64(frame["caplen"])
+        packet["at"] = start
+        packet["direction"] = np.uint64(frame["direction"])
+        ethertype = link_header(buffer, np.uint64(frame["link"]), end, packet)
+        outcome = ip_packet(buffer, ethertype, end, start + np.uint64(frame["wirelen"]), packet)
+        if outcome == _GOOD:
+            if packet["protocol"] == _PROTOCOL_TCP:
+                outcome = _tcp_row(buffer, packet, row, index)
+            else:
+                outcome = _icmp_row(buffer, packet, quoted, row, index)
+                if outcome == _GOOD:
+                    counts[np.uint64(_ICMP_ROW)] += _U1
+        counts[outcome] += _U1
+        if outcome == _GOOD:
+            row["t_ns"] = frame["t_ns"]
+            row["frame"] = np.uint64(i)
+            if frame["checksum"] == np.uint64(CHECKSUM_VALID) and np.uint64(row["kind"]) == np.uint64(TCP):
+                row["checksum"] = np.uint64(CSUM_OK)
+            n += _U1
+
+
+@dataclass(slots=True)
+class Counters:
+    """What became of the frames: each is in exactly one of the numbers below `frames`, `links` apart."""
+
+    frames: int = 0
+    tcp: int = 0
+    icmp: int = 0  # errors about a TCP segment
+    not_tcp: int = 0
+    fragments: int = 0  # not the first of their packet, of TCP
+    truncated: int = 0  # the snap length cut a header that is needed
+    malformed: int = 0
+    not_ip: int = 0
+    unsupported: int = 0  # of a link type that is not decoded
+    links: dict[int, int] = field(default_factory=dict)  # those, by LINKTYPE_ number
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names of the numbers."""
+        return (f.name for f in fields(self) if f.name != "links")
+
+    def __getitem__(self, name: str) -> int:
+        """Look up one number by its name."""
+        value: int = getattr(self, name)
+        return value
+
+
+class Dissector:
+    """Takes blocks of frames, gives rows; the counters run over all blocks."""
+
+    def __init__(self, local: LocalAddresses | None = None) -> None:
+        self.counters = Counters()
+        self._networks = np.zeros(0, NETWORK) if local is None else local.networks
+        self._how = HOW_UNKNOWN if local is None else local.how
+        self._packets = np.zeros(2, PACKET)
+        self._index: FlowIndex | None = None
+
+    def dissect(self, block: FrameBlock) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
+        """Give SEGMENT[n] and the FLOW[m] that it points into, which own nothing of the block's memory."""
+        index = self._empty_index(len(block))
+        segments = np.empty(len(block), SEGMENT)
+        counts = np.zeros(_COUNTS, np.uint64)
+        dissect_frames(block.buffer, block.frames, segments, index, self._packets, counts)
+        self._count(block, [int(n) for n in counts])
+        rows = int(counts[GOOD])
+        segments = segments[:rows] if 2 * rows > len(block) else segments[:rows].copy()
+        segments["frame"] += np.uint32(block.first_frame % 2**32)
+        return segments, index.flows[: int(index.count[0])].copy()
+
+    def _empty_index(self, room: int) -> FlowIndex:
+        index = self._index
+        if index is None or len(index.chain) < room:
+            self._index = index = flow_index(max(room, 1), self._networks, self._how)
+        index.heads.fill(0)
+        index.count.fill(0)
+        return index
+
+    def _count(self, block: FrameBlock, counts: list[int]) -> None:
+        counters = self.counters
+        counters.frames += len(block)
+        counters.tcp += counts[GOOD] - counts[_ICMP_ROW]
+        counters.icmp += counts[_ICMP_ROW]
+        counters.not_tcp += counts[NOT_TCP]
+        counters.fragments += counts[FRAGMENT]
+        counters.truncated += counts[TRUNCATED]
+        counters.malformed += counts[MALFORMED]
+        counters.not_ip += counts[NOT_IP]
+        counters.unsupported += counts[NO_LINK]
+        if counts[NO_LINK]:
+            self._count_links(block)
+
+    def _count_links(self, block: FrameBlock) -> None:
+        links, numbers = np.unique(block.frames["link"], return_counts=True)
+        for link, number in zip(links.tolist(), numbers.tolist(), strict=True):
+            if link not in LINKS:
+                self.counters.links[link] = self.counters.links.get(link, 0) + number
