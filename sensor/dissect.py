@@ -287,14 +287,14 @@ class Dissector:
         rows = int(counts[GOOD])
         segments = segments[:rows] if 2 * rows > len(block) else segments[:rows].copy()
         segments["frame"] += np.uint32(block.first_frame % 2**32)
-        return segments, index.flows[: int(index.count[0])].copy()
+        return segments, index.flows[: int(index.used[0])].copy()
 
     def _empty_index(self, room: int) -> FlowIndex:
         index = self._index
         if index is None or len(index.chain) < room:
             self._index = index = flow_index(max(room, 1), self._networks, self._how)
         index.heads.fill(0)
-        index.count.fill(0)
+        index.used.fill(0)
         return index
 
     def _count(self, block: FrameBlock, counts: list[int]) -> None:

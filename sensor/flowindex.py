@@ -34,7 +34,7 @@ class FlowIndex(NamedTuple):
     networks: npt.NDArray[np.void]  # NETWORK[]
     how: npt.NDArray[np.uint8]  # [1] HOW_* of what `networks` says
     keys: npt.NDArray[np.uint64]  # [KEYS]
-    count: npt.NDArray[np.uint64]  # [1] flows so far
+    used: npt.NDArray[np.uint64]  # [1] flows so far
 
 
 def flow_index(room: int, networks: npt.NDArray[np.void], how: int) -> FlowIndex:
@@ -84,8 +84,8 @@ def _same(flow: Any, tuple_: Any, family: Any) -> Any:
 @compiled
 def _append(index: Any, slot: Any, tuple_: Any, family: Any) -> Any:
     lower_0, lower_1, higher_0, higher_1, ports = tuple_
-    row = index.count[_U0]
-    index.count[_U0] = row + _U1
+    row = index.used[_U0]
+    index.used[_U0] = row + _U1
     flow = index.flows[row]
     lower_port, higher_port = ports >> _U16, ports & np.uint64(0xFFFF)
     flow["hash"] = tuple_hash(lower_0, lower_1, lower_port, higher_0, higher_1, higher_port)
