@@ -4,11 +4,11 @@ Stages are given a `Broker` and see the Protocols of `synfin.clients`, which are
 """
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
+from synfin.broker_config import BrokerConfig
 from synfin.clients import (
     EARLIEST,
     LATEST,
@@ -24,11 +24,8 @@ from synfin.clients import (
     TopicPartition,
     send_all,
 )
-from synfin.errors import BrokerError, UsageError
+from synfin.errors import BrokerError
 from synfin.wire.topics import OVERHEAD_BYTES, STATE_MAX_BYTES, Topic
-
-if TYPE_CHECKING:
-    import ssl
 
 __all__ = [
     "EARLIEST",
@@ -48,9 +45,6 @@ __all__ = [
     "send_all",
 ]
 
-PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-
 REQUEST_TIMEOUT_MS: Final = 15_000
 RECONNECT_MAX_MS: Final = 2_000  # the default of 30 s is how long a broker that is back would be waited for
 REQUEST_MAX_BYTES: Final = 4 << 20
@@ -58,79 +52,45 @@ REQUEST_MAX_BYTES: Final = 4 << 20
 # expires: who sends bounds what is in flight, and gives a producer up that acknowledges nothing.
 DELIVERY_TIMEOUT_MS: Final = 10**11  # three years
 
-
-@dataclass(frozen=True, slots=True)
-class BrokerConfig:
-    """Where Kafka is and how to speak with it. Secrets stand in no repr and in no message."""
-
-    bootstrap: str = "localhost:9092"  # host:port, several separated by commas
-    security: str = "PLAINTEXT"  # one of PROTOCOLS
-    ca_file: Path | None = None  # None: what the system trusts
-    cert_file: Path | None = None  # the client's own, where the broker asks for one
-    key_file: Path | None = None
-    sasl_mechanism: str = "SCRAM-SHA-512"  # one of MECHANISMS, where security is SASL_...
-    sasl_user: str = ""
-    sasl_password: str = field(default="", repr=False)
-    sasl_password_file: Path | None = None  # read when a connection is made, instead of sasl_password
-    client_id: str = "synfin"
-    timeout_s: float = 30.0  # how long opening a client may wait for a broker
-
-    def __post_init__(self) -> None:
-        if self.security not in PROTOCOLS:
-            raise UsageError(f"security protocol {self.security!r} is none of {' '.join(PROTOCOLS)}")
-        if self.security.startswith("SASL"):
-            if self.sasl_mechanism not in MECHANISMS:
-                raise UsageError(f"SASL mechanism {self.sasl_mechanism!r} is none of {' '.join(MECHANISMS)}")
-            if not self.sasl_user:
-                raise UsageError(f"security {self.security} needs a SASL user")
-
-    def servers(self) -> list[str]:
-        """Addresses to begin with."""
-        return [server.strip() for server in self.bootstrap.split(",") if server.strip()]
-
-    def password(self) -> str:
-        """The SASL password; UsageError when its file cannot be read."""
-        if self.sasl_password_file is None:
-            return self.sasl_password
-        try:
-            return self.sasl_password_file.read_text().rstrip("\r\n")
-        except OSError as error:
-            raise UsageError(f"the SASL password file cannot be read: {error}") from None
-
-    def tls(self) -> "ssl.SSLContext | None":
-        """Context for TLS with the broker's certificate verified, None where TLS is not used."""
-        if not self.security.endswith("SSL"):
-            return None
-        import ssl
-
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file is not None:
-                context.load_cert_chain(self.cert_file, self.key_file)
-        except (OSError, ssl.SSLError) as error:
-            files = ", ".join(str(file) for file in (self.ca_file, self.cert_file, self.key_file) if file)
-            raise UsageError(f"TLS cannot be set up from {files}: {error}") from None
-        return context
+_CONNECTING: Final = "kafka.net.manager"  # the logger of kafka-python that says why no connection came about
 
 
-def _explain(error: Exception, config: BrokerConfig, what: str) -> BrokerError:
-    """An error of kafka-python in our words: what, where, what to do."""
+class _LastError(logging.Handler):
+    """Remembers why kafka-python could not connect: the error that it raises in the end says only that time ran out."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message."""
+        text = record.getMessage()
+        if not text.startswith("Bootstrap failed"):  # the end of it, not the reason
+            self.text = text
+
+    def __enter__(self) -> Self:
+        logging.getLogger(_CONNECTING).addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger(_CONNECTING).removeHandler(self)
+
+
+def _explain(error: Exception, config: BrokerConfig, what: str, last: str = "") -> BrokerError:
+    """An error of kafka-python in our words: what, where, what to do. `last` is what was logged before it."""
     from kafka import errors
 
     where = f"Kafka at {config.bootstrap}"
-    if isinstance(error, (errors.UnknownTopicOrPartitionError,)):
+    why = last or f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, errors.UnknownTopicOrPartitionError):
         return BrokerError(f"{what}: {where} has no such topic; `synfin topics --create` makes what is missing")
-    if isinstance(error, (errors.TopicAuthorizationFailedError, errors.ClusterAuthorizationFailedError)):
-        return BrokerError(f"{what}: {where} does not allow it to this user; its ACLs have to")
-    if isinstance(error, errors.AuthenticationFailedError):
+    if isinstance(error, errors.AuthorizationError):
+        return BrokerError(f"{what}: {where} does not allow it to this user; its ACLs have to ({why})")
+    if isinstance(error, errors.SaslAuthenticationFailedError) or "SaslAuthentication" in why:
         return BrokerError(f"{what}: {where} refused user {config.sasl_user!r}; check user, password and mechanism")
-    if isinstance(error, (errors.KafkaTimeoutError, errors.NoBrokersAvailable, errors.KafkaConnectionError)):
-        return BrokerError(f"{what}: {where} does not answer; is it running, is --brokers right? ({_brief(error)})")
-    return BrokerError(f"{what}: {where} says {_brief(error)}")
-
-
-def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, (errors.KafkaTimeoutError, errors.KafkaConnectionError)):
+        return BrokerError(f"{what}: {where} does not answer; is it running, is --brokers right? ({why})")
+    return BrokerError(f"{what}: {where} says {why}")
 
 
 class KafkaBroker:
@@ -153,16 +113,17 @@ class KafkaBroker:
         if config.security.startswith("SASL"):
             settings["sasl_mechanism"] = config.sasl_mechanism
             settings["sasl_plain_username"] = config.sasl_user
-            settings["sasl_plain_password"] = config.password()
+            settings["sasl_plain_password"] = config.sasl_password
         return settings
 
     def _open(self, make: Callable[..., Any], settings: dict[str, Any], what: str) -> Any:
         import kafka.errors
 
-        try:
-            return make(**self._common(), **settings)
-        except kafka.errors.KafkaError as error:
-            raise _explain(error, self.config, what) from None
+        with _LastError() as last:
+            try:
+                return make(**self._common(), **settings)
+            except kafka.errors.KafkaError as error:
+                raise _explain(error, self.config, what, last.text) from None
 
     def producer(self) -> "KafkaProducer":
         """Open an idempotent producer."""
@@ -250,7 +211,7 @@ class KafkaProducer:
         return frozenset(found)
 
     def close(self, timeout_s: float) -> bool:
-        """Flush and close; one that does not finish is cut off, where kafka-python's own close would leave it running."""
+        """Flush and close; one that does not finish is cut off: kafka-python's own close would leave it running."""
         import kafka.errors
 
         try:

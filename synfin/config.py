@@ -146,8 +146,16 @@ SETTINGS: Final = (
     ),
     Setting("kafka.username", text, None, "SASL user", _KAFKA, "--kafka-user"),
     Setting("kafka.password", text, None, "SASL password", _KAFKA, secret=True),
+    Setting("topics.prefix", text, "synfin", "what topic names begin with", _KAFKA[1:], "--prefix"),
     Setting("topics.packets", text, "synfin.packets.v1", "topic of the batches", ("sensor",), "--topic"),
-    Setting("topics.partitions", integer, 24, "partitions of a new topic; divides 384", ("sensor", "topics")),
+    Setting(
+        "topics.partitions",
+        integer,
+        24,
+        "partitions of a new topic; divides 384",
+        ("sensor", "topics"),
+        "--partitions",
+    ),
     Setting("topics.replication", integer, 1, "replicas of a new topic", ("topics",), "--replication"),
     Setting("sensor.id", text, None, "name of this sensor, else the host's", ("sensor",), "--sensor-id"),
     Setting("sensor.latency", duration_ns, 10**9, "age at which a batch is closed", ("sensor",), "--latency"),
@@ -155,6 +163,9 @@ SETTINGS: Final = (
     Setting("sensor.spool_max", size, 1 << 30, "bytes in that folder; beyond, the oldest go", ("sensor",)),
     Setting("sensor.user", text, None, "user to become, else synfin, else nobody", ("sensor",), "-Z"),
     Setting("sensor.metrics_port", port, 9470, "metrics on loopback; 0: none", ("sensor",), "--metrics-port"),
+    Setting(
+        "processor.group", text, "synfin-processor", "consumer group that shares the work", ("processor",), "--group"
+    ),
     Setting("processor.metrics_port", port, 9471, "metrics on loopback; 0: none", ("processor",), "--metrics-port"),
     Setting("sink.folder", path, Path("events"), "folder for the files", ("sink",), "--folder"),
     Setting("sink.rotate_size", size, 1 << 28, "size at which a file is closed", ("sink",), "--rotate-size"),
