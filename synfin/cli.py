@@ -7,13 +7,13 @@ own as well, `main(argv) -> int` alone.
 import argparse
 import importlib
 import importlib.util
-import os
 import sys
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from synfin import __version__
-from synfin.errors import EXIT_OK, EXIT_USAGE, SynfinError
+from synfin.errors import EXIT_USAGE
+from synfin.program import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +87,6 @@ def dispatch(argv: list[str]) -> int:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         _wrong(f"there is no command `{name}`" + (f"; did you mean `{near[0]}`?" if near else "; see synfin --help"))
     return _call(name, command, rest)
-
-
-def run(main: Any, argv: list[str], prog: str) -> int:
-    """Call `main(argv)` as a program: its errors become one line and an exit code, a closed pipe a quiet end."""
-    try:
-        code = int(main(argv))
-        sys.stdout.flush()
-    except SynfinError as error:
-        if "--debug" in argv:
-            raise
-        sys.stderr.write(f"{prog}: {error}\n")
-        return error.exit_code
-    except BrokenPipeError:
-        # Whoever read us has enough (`| head`); what Python would flush at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
-    except KeyboardInterrupt:
-        return 130
-    return code
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,47 @@
+"""What a processor needs to know before it starts, and whether the topics fit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from processor.checkpoint import Cadence
+from synfin.broker import BrokerConfig
+from synfin.config import Settings
+from synfin.errors import BrokerError, UsageError
+from synfin.wire.topics import Topics, check_partitions
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorConfig:
+    """Configuration of one worker; all workers of a group have the same."""
+
+    broker: BrokerConfig = field(default_factory=BrokerConfig)
+    topics: Topics = field(default_factory=Topics)  # only names: the count of partitions is the broker's
+    group: str = "synfin-processor"
+    cadence: Cadence = field(default_factory=Cadence)
+    core: Any = None  # handed on to open_partition
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ProcessorConfig":
+        """What the table of settings says."""
+        topics = Topics(prefix=settings["topics.prefix"])
+        return cls(BrokerConfig.of(settings, "synfin-processor"), topics, settings["processor.group"])
+
+    def by_slice(self) -> list[str]:
+        """Topics whose partitions go by the slice, so that all have the same number of them."""
+        topics = self.topics
+        return [topic.name for topic in (topics.packets, topics.flows, topics.events, topics.state)]
+
+    def partitions(self, counts: Mapping[str, int]) -> int:
+        """How many partitions there are, from the count of each topic that exists."""
+        by_slice, deadletter = self.by_slice(), self.topics.deadletter.name
+        missing = [name for name in (*by_slice, deadletter) if name not in counts]
+        if missing:
+            raise BrokerError(
+                f"Kafka at {self.broker.bootstrap} has no topic {', '.join(missing)}; "
+                "`synfin topics --create` makes what is missing"
+            )
+        if len({counts[name] for name in by_slice}) > 1:
+            shown = ", ".join(f"{name} {counts[name]}" for name in by_slice)
+            raise UsageError(f"these topics must have the same number of partitions: {shown}")
+        return check_partitions(counts[by_slice[0]])

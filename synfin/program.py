@@ -1,0 +1,26 @@
+"""What every program of ours does around its work: errors become one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from synfin.errors import EXIT_OK, SynfinError
+
+
+def run(main: Callable[[list[str]], int], argv: list[str], prog: str) -> int:
+    """Call `main(argv)` as a program: its errors become one line and an exit code, a closed pipe a quiet end."""
+    try:
+        code = int(main(argv))
+        sys.stdout.flush()
+    except SynfinError as error:
+        if "--debug" in argv:
+            raise
+        sys.stderr.write(f"{prog}: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read us has enough (`| head`); what Python would flush at exit has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return 130
+    return code
