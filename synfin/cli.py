@@ -8,16 +8,14 @@ import argparse
 import importlib
 import importlib.util
 import sys
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from synfin import __version__
 from synfin.errors import EXIT_USAGE
 from synfin.program import run
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """Where a command lives, and what the list of commands says about it."""
 
     module: str
