@@ -260,15 +260,16 @@ class KafkaConsumer:
             for r in records
         ]
 
-    def ends(self) -> dict[TopicPartition, int]:
+    def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
         """Asks the broker."""
         import kafka.errors
 
         try:
+            firsts = self._client.beginning_offsets(list(self._assigned.values()))
             ends = self._client.end_offsets(list(self._assigned.values()))
         except kafka.errors.KafkaError as error:
-            raise _explain(error, self._config, "asking for the ends of partitions") from None
-        return {where: ends[partition] for where, partition in self._assigned.items()}
+            raise _explain(error, self._config, "asking for the bounds of partitions") from None
+        return {where: (firsts[partition], ends[partition]) for where, partition in self._assigned.items()}
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit to the group that the consumer was opened with."""

@@ -193,11 +193,11 @@ class MemoryConsumer:
         behind = (offset < len(self._broker.log(where)) for where, offset in self._next.items())
         return self._broker.reachable and any(behind)
 
-    def ends(self) -> dict[TopicPartition, int]:
-        """Lengths of the lists."""
+    def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
+        """Where the lists begin and end."""
         if not self._broker.reachable:
-            raise BrokerError(f"asking for the ends of partitions: {_AWAY}")
-        return {where: len(self._broker.log(where)) for where in self._next}
+            raise BrokerError(f"asking for the bounds of partitions: {_AWAY}")
+        return {where: (0, len(self._broker.log(where))) for where in self._next}
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Note the offsets in the broker's `committed`."""

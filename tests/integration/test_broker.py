@@ -58,7 +58,7 @@ def test_a_consumer_begins_where_it_is_told_and_its_commit_is_seen(kafka, topics
         assert [(m.partition, m.value) for m in read(consumer, 3)] == [(0, b"7"), (0, b"8"), (0, b"9")]
         send_all(producer, [Record(name, 1, None, b"new")], 30)
         assert [(m.partition, m.offset, m.value) for m in read(consumer, 1)] == [(1, 10, b"new")]
-        assert consumer.ends() == {first: 10, second: 11}
+        assert consumer.bounds() == {first: (0, 10), second: (0, 11)}
         consumer.commit({first: 10, second: 11})
         assert consumer._client.committed(consumer._assigned[second]) == 11
     finally:
