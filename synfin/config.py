@@ -6,14 +6,11 @@ not given where every user of the host could read it.
 """
 
 import argparse
-import difflib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from synfin.errors import UsageError
 
@@ -102,8 +99,7 @@ def one_of(*names: str) -> Callable[[object], str]:
     return choose
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One row of the table. `parse` takes the text of a flag or the environment, or the value of the TOML file."""
 
     name: str  # table and key in TOML
@@ -174,12 +170,12 @@ SETTINGS: Final = (
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
-@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one command, by name, and where each value comes from."""
 
-    values: Mapping[str, Any]
-    origins: Mapping[str, str]
+    def __init__(self, values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+        self.values = values
+        self.origins = origins
 
     def __getitem__(self, name: str) -> Any:
         """Value of a setting; asking for one that the command has not is broken code."""
@@ -264,6 +260,9 @@ def _from_file(chosen: str | None) -> dict[str, tuple[object, str]]:
     file = _file(chosen)
     if file is None:
         return {}
+    import difflib  # noqa: PLC0415  these cost as much as all that --help needs
+    import tomllib  # noqa: PLC0415
+
     try:
         content = file.read_text(encoding="utf-8")
         tables = tomllib.loads(content)
