@@ -260,13 +260,13 @@ class KafkaConsumer:
             for r in records
         ]
 
-    def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
+    def bounds(self, timeout_s: float = 15.0) -> dict[TopicPartition, tuple[int, int]]:
         """Asks the broker."""
         import kafka.errors
 
         try:
-            firsts = self._client.beginning_offsets(list(self._assigned.values()))
-            ends = self._client.end_offsets(list(self._assigned.values()))
+            firsts = self._client.beginning_offsets(list(self._assigned.values()), int(timeout_s * 1000))
+            ends = self._client.end_offsets(list(self._assigned.values()), int(timeout_s * 1000))
         except kafka.errors.KafkaError as error:
             raise _explain(error, self._config, "asking for the bounds of partitions") from None
         return {where: (firsts[partition], ends[partition]) for where, partition in self._assigned.items()}

@@ -85,8 +85,11 @@ class Consumer(Protocol):
     def poll(self, timeout_s: float, max_records: int = 500) -> list[Message]:
         """Give the next messages, those of one partition in order; none when nothing came in time."""
 
-    def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
-        """The first offset that each partition still has, and the one that its next message will have."""
+    def bounds(self, timeout_s: float = 15.0) -> dict[TopicPartition, tuple[int, int]]:
+        """First offset that each partition still has, and the one of its next message; BrokerError without an answer.
+
+        `timeout_s` is for each of the two questions.
+        """
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Store the next offset to read, for whoever looks at the group's lag."""
