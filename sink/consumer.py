@@ -52,7 +52,6 @@ class Sink:
     ) -> None:
         self.counters = Counters()
         self.logs = {(p.topic, p.partition): PartitionLog(p, rotation, self.counters, talk) for p in places}
-        self.ends: dict[Key, int] = {}  # ends of the logs when last asked for
         self._folder: Path = places[0].out / JOURNALS
         self._source = source
         self._alerts = alerts
@@ -62,7 +61,6 @@ class Sink:
         """Bring all files to what their journals say, and begin to read there."""
         bounds = self._source.bounds(list(self.logs))
         self._source.assign({key: log.open(*bounds[key]) for key, log in self.logs.items()})
-        self.ends = {key: end for key, (_, end) in bounds.items()}
 
     def gather(self, limits: StepLimits, wait_s: float, stopping: Callable[[], bool]) -> Arrivals:
         """Collect what one step is to hold; empty when nothing came within `wait_s`."""
@@ -122,10 +120,10 @@ class Sink:
         except BrokerError as error:
             self._talk.warn("commit", f"offsets could not be committed, which only shows as lag: {error}")
 
-    def lag(self) -> int:
-        """Ask the broker how many records are still to be read."""
-        self.ends = {key: end for key, (_, end) in self._source.bounds(list(self.logs)).items()}
-        return sum(max(0, self.ends[key] - log.next) for key, log in self.logs.items())
+    def lags(self) -> dict[Key, int]:
+        """Ask the broker how many records are still to be read of each."""
+        bounds = self._source.bounds(list(self.logs))
+        return {key: max(0, bounds[key][1] - max(bounds[key][0], log.next)) for key, log in self.logs.items()}
 
     def gaps(self) -> list[str]:
         """Name the gaps that are open."""

@@ -22,7 +22,7 @@ JOURNALS: Final = "journal"  # folder beside those of the topics
 
 
 class Record(Protocol):
-    """A record as kafka-python gives it."""
+    """A record as a consumer gives it."""
 
     @property
     def topic(self) -> str:
@@ -35,6 +35,10 @@ class Record(Protocol):
     @property
     def offset(self) -> int:
         """Place in the partition."""
+
+    @property
+    def timestamp_ms(self) -> int:
+        """When it was sent, by the clock of whoever sent it."""
 
     @property
     def key(self) -> bytes | None:
@@ -80,6 +84,7 @@ class PartitionLog:
         self.place = place
         self.once = Once()
         self.next = 0  # offset of the next record to read
+        self.last_ms = 0  # timestamp of the last one read; 0: none yet
         self.alerts: list[Alert] = []  # of the records taken since the last `keep`
         self._rotation = rotation
         self._counters = counters
@@ -232,6 +237,7 @@ class PartitionLog:
     def _line(self, record: Record) -> bytes | None:
         """Judge one record; return the line to write, if any."""
         self._follow(record.offset)
+        self.last_ms = record.timestamp_ms
         seq = parse_seq(header(record.headers, SEQ_HEADER))
         if seq is None:
             self._malformed(record, f"its header {SEQ_HEADER} is missing, or is not slice:epoch:n")
@@ -267,7 +273,8 @@ class PartitionLog:
             return
         alert = alert_of(rule, record.key, value, record.headers)
         if alert is None:
-            self._malformed(record, "it is an alert without ce_id, which stays in the file and is not passed on")
+            self._counters.nameless += 1
+            self._talk.warn("nameless", f"{self.place} offset {record.offset} is an alert without ce_id: not passed on")
         else:
             self.alerts.append(alert)
 

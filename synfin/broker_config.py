@@ -51,6 +51,7 @@ class BrokerConfig:
             sasl_user=settings["kafka.username"] or "",
             sasl_password=settings["kafka.password"] or "",
             client_id=client_id,
+            timeout_s=settings["kafka.timeout"] / 10**9,
         )
 
     def servers(self) -> list[str]:

@@ -142,6 +142,7 @@ SETTINGS: Final = (
     ),
     Setting("kafka.username", text, None, "SASL user", _KAFKA, "--kafka-user"),
     Setting("kafka.password", text, None, "SASL password", _KAFKA, secret=True),
+    Setting("kafka.timeout", duration_ns, 30 * 10**9, "how long to wait for a broker at start", _KAFKA),
     Setting("topics.prefix", text, "synfin", "what topic names begin with", _KAFKA[1:], "--prefix"),
     Setting("topics.packets", text, "synfin.packets.v1", "topic of the batches", ("sensor",), "--topic"),
     Setting(
@@ -163,8 +164,14 @@ SETTINGS: Final = (
         "processor.group", text, "synfin-processor", "consumer group that shares the work", ("processor",), "--group"
     ),
     Setting("processor.metrics_port", port, 9471, "metrics on loopback; 0: none", ("processor",), "--metrics-port"),
-    Setting("sink.folder", path, Path("events"), "folder for the files", ("sink",), "--folder"),
-    Setting("sink.rotate_size", size, 1 << 28, "size at which a file is closed", ("sink",), "--rotate-size"),
+    Setting("sink.folder", path, Path("events"), "folder for the files", ("sink",), "--out"),
+    Setting("sink.topics", words, ("flows", "events"), "which of flows and events", ("sink",), "--topics"),
+    Setting("sink.partitions", text, "all", "which partitions, as 0,1,5-7", ("sink",), "--partitions"),
+    Setting("sink.rotate_size", size, 1 << 28, "size at which a file is closed", ("sink",), "--rotate-bytes"),
+    Setting(
+        "sink.rotate_seconds", integer, 3600, "event time after which one is closed", ("sink",), "--rotate-seconds"
+    ),
+    Setting("sink.group", text, "synfin-sink", "consumer group that shows the lag", ("sink",), "--group"),
     Setting("sink.metrics_port", port, 9472, "metrics on loopback; 0: none", ("sink",), "--metrics-port"),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

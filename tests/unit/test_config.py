@@ -49,7 +49,7 @@ def test_a_named_file_is_read_instead_of_the_usual_places(tmp_path):
 def test_flags_of_a_command_are_read_by_argparse():
     parser = argparse.ArgumentParser()
     config.add_flags(parser, "sink")
-    args = parser.parse_args(["--brokers", "a:1,b:2", "--rotate-size", "64MiB"])
+    args = parser.parse_args(["--brokers", "a:1,b:2", "--rotate-bytes", "64MiB"])
     settings = config.resolve("sink", vars(args), {})
     assert (settings["kafka.brokers"], settings["sink.rotate_size"]) == (("a:1", "b:2"), 64 << 20)
     assert settings["sink.folder"] == Path("events")

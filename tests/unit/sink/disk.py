@@ -48,7 +48,7 @@ class Disk:
             return False
 
     def _inode(self, path):
-        return os.stat(path).st_ino
+        return Path(path).stat().st_ino
 
     def _note(self, path, operation, other):
         self._pending.setdefault(path.parent, []).append((operation, path.name, other))

@@ -12,6 +12,7 @@ class Record:
     topic: str
     partition: int
     offset: int
+    timestamp_ms: int
     key: bytes | None
     value: bytes | None
     headers: list
@@ -21,7 +22,14 @@ def value_of(slice_, epoch, n, alert):
     """The same place gives the same value, as a processor does."""
     kind = "alert.abnormal_teardown" if alert else "teardown.orderly"
     return orjson.dumps(
-        {"v": 1, "type": "event", "kind": kind, "id": f"{slice_}/{epoch}/{n}", "ts_ns": 10**18 + n * 10**9, "x": "y" * n}
+        {
+            "v": 1,
+            "type": "event",
+            "kind": kind,
+            "id": f"{slice_}/{epoch}/{n}",
+            "ts_ns": 10**18 + n * 10**9,
+            "x": "y" * n,
+        }
     )
 
 
@@ -42,7 +50,6 @@ class Topics:
         self._budget = budget
 
     def add(self, topic, partition, seq, key=b"1:community"):
-        slice_, epoch, n = seq
         alert = is_alert(*seq)
         value = value_of(*seq, alert)
         kind = b"alert.abnormal_teardown" if alert else b"teardown.orderly"
@@ -51,7 +58,7 @@ class Topics:
 
     def add_raw(self, topic, partition, key, value, headers):
         log = self.logs[topic, partition]
-        log.append(Record(topic, partition, len(log), key, value, headers))
+        log.append(Record(topic, partition, len(log), 10**12, key, value, headers))
 
     def forget(self):
         """The process that used it is gone; what it had sent and not seen confirmed may have arrived or not."""
