@@ -21,6 +21,7 @@ from synfin.clients import (
     Message,
     Producer,
     Record,
+    RefusedError,
     TopicPartition,
     send_all,
 )
@@ -41,12 +42,14 @@ __all__ = [
     "Message",
     "Producer",
     "Record",
+    "RefusedError",
     "TopicPartition",
     "send_all",
 ]
 
 REQUEST_TIMEOUT_MS: Final = 15_000
 RECONNECT_MAX_MS: Final = 2_000  # the default of 30 s is how long a broker that is back would be waited for
+METADATA_TIMEOUT_S: Final = 5.0  # how long partitions() waits for a topic
 REQUEST_MAX_BYTES: Final = 4 << 20
 # When a batch that was tried expires, kafka-python 3.0 waits for a producer id that nobody asks for, for ever. So none
 # expires: who sends bounds what is in flight, and gives a producer up that acknowledges nothing.
@@ -84,6 +87,8 @@ def _explain(error: Exception, config: BrokerConfig, what: str, last: str = "") 
     why = last or f"{type(error).__name__}: {error}".rstrip(": ")
     if isinstance(error, errors.UnknownTopicOrPartitionError):
         return BrokerError(f"{what}: {where} has no such topic; `synfin topics --create` makes what is missing")
+    if isinstance(error, (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError, errors.InvalidRecordError)):
+        return RefusedError(f"{what}: {where} refuses the record: {why}")
     if isinstance(error, errors.AuthorizationError):
         return BrokerError(f"{what}: {where} does not allow it to this user; its ACLs have to ({why})")
     if isinstance(error, errors.SaslAuthenticationFailedError) or "SaslAuthentication" in why:
@@ -132,7 +137,7 @@ class KafkaBroker:
         settings = {
             "enable_idempotence": True,
             "delivery_timeout_ms": DELIVERY_TIMEOUT_MS,
-            "max_block_ms": int(self.config.timeout_s * 1000),
+            "max_block_ms": int(min(self.config.timeout_s, METADATA_TIMEOUT_S) * 1000),
             "max_request_size": REQUEST_MAX_BYTES,
             "compression_type": None,  # batches are compressed already
             "allow_auto_create_topics": False,

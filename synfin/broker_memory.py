@@ -19,6 +19,7 @@ from synfin.clients import (
     Done,
     Message,
     Record,
+    RefusedError,
     TopicPartition,
 )
 from synfin.errors import BrokerError
@@ -105,9 +106,9 @@ class MemoryBroker:
             log = self.log(TopicPartition(topic, partition))
             settings = {**_DEFAULTS, **self.topics[topic].settings}
             if settings["cleanup.policy"] == "compact" and key is None:
-                raise BrokerError(f"sending to {topic}: it is compacted and takes no record without a key")
+                raise RefusedError(f"sending to {topic}: it is compacted and takes no record without a key")
             if len(key or b"") + len(value or b"") > int(settings["max.message.bytes"]):
-                raise BrokerError(f"sending to {topic}: the record is larger than max.message.bytes")
+                raise RefusedError(f"sending to {topic}: the record is larger than max.message.bytes")
             log.append(Message(topic, partition, len(log), self.clock_ms(), key, value, headers))
             self.changed.notify_all()
 

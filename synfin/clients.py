@@ -14,6 +14,10 @@ EARLIEST: Final = -2  # where a consumer begins; the numbers of Kafka's ListOffs
 LATEST: Final = -1
 
 
+class RefusedError(BrokerError):
+    """Kafka refuses this one record, and would again: it is too large, or not what the topic takes."""
+
+
 class TopicPartition(NamedTuple):
     """One partition of one topic."""
 
