@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from synfin.compiled import compiled
 from synfin.errors import UsageError
-from synfin.wire.segment import HOW_ADDRESSES, HOW_OPTION
+from synfin.wire.segment import HIGHER, HOW_ADDRESSES, HOW_OPTION, HOW_UNKNOWN, LOWER
 
 NETWORK: Final = np.dtype(
     [
@@ -22,6 +22,8 @@ NETWORK: Final = np.dtype(
 )
 
 _MAPPED: Final = 0xFFFF << 32
+_U0, _U1 = np.uint64(0), np.uint64(1)
+_LOWER, _HIGHER, _UNKNOWN = np.uint8(LOWER), np.uint8(HIGHER), np.uint8(HOW_UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,28 @@ class LocalAddresses:
 
 
 @compiled
-def in_networks(networks: Any, address_0: Any, address_1: Any) -> Any:
-    """Tell whether an address, as in FLOW, is in one of NETWORK[]."""
+def _contain(networks: Any, address: Any) -> Any:
     for i in range(len(networks)):
         network = networks[np.uint64(i)]
-        if (address_0 & network["mask_0"]) == network["prefix_0"] and (address_1 & network["mask_1"]) == network[
+        if (address[_U0] & network["mask_0"]) == network["prefix_0"] and (address[_U1] & network["mask_1"]) == network[
             "prefix_1"
         ]:
             return True
     return False
+
+
+@compiled
+def mark_local(segments: Any, flows: Any, networks: Any, how: Any) -> None:
+    """Say of the rows about which the capture itself says nothing which ends are in NETWORK[]."""
+    local = np.zeros(len(flows), np.uint8)
+    for i in range(len(flows)):
+        flow = flows[np.uint64(i)]
+        if _contain(networks, flow["lower_ip"]):
+            local[np.uint64(i)] |= _LOWER
+        if _contain(networks, flow["higher_ip"]):
+            local[np.uint64(i)] |= _HIGHER
+    for i in range(len(segments)):
+        row = segments[np.uint64(i)]
+        if row["local_how"] == _UNKNOWN:
+            row["local"] = local[np.uint64(row["flow"])]
+            row["local_how"] = how

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sensor.addresses import NETWORK, LocalAddresses
+from sensor.addresses import LocalAddresses, mark_local
 from sensor.flowindex import FlowIndex, find_flow, flow_index
 from sensor.frames import (
     CHECKSUM_VALID,
@@ -41,11 +41,8 @@ from synfin.wire.segment import (
     ACK,
     BOTH,
     CSUM_OK,
-    HIGHER,
     HOW_CAPTURE,
-    HOW_UNKNOWN,
     ICMP,
-    LOWER,
     MARK_OPTIONS_CUT,
     SEGMENT,
     TCP,
@@ -56,7 +53,7 @@ _U12, _U14, _U16, _U20, _U28, _U32 = (np.uint64(n) for n in (12, 14, 16, 20, 28,
 _GOOD, _NOT_TCP, _TRUNCATED, _MALFORMED = (np.uint64(n) for n in (GOOD, NOT_TCP, TRUNCATED, MALFORMED))
 _PROTOCOL_TCP, _PROTOCOL_ICMP = np.uint64(PROTOCOL_TCP), np.uint64(PROTOCOL_ICMP)
 _SENT, _RECEIVED = np.uint64(DIRECTION_SENT), np.uint64(DIRECTION_RECEIVED)
-_LOWER, _HIGHER, _BOTH = np.uint64(LOWER), np.uint64(HIGHER), np.uint64(BOTH)
+_BOTH = np.uint64(BOTH)
 _FLAGS = np.uint64(0x0FFF)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _ICMP_ROW: Final = OUTCOMES  # place of its count, behind the outcomes; GOOD counts all rows
@@ -84,32 +81,8 @@ def _clear_options(row: Any) -> None:
 
 
 @compiled
-def _packet_columns(packet: Any, row: Any) -> None:
-    row["ip_len"] = packet["ip_len"]
-    row["ip_id"] = packet["ip_id"]
-    row["ttl"] = packet["ttl"]
-    row["tos"] = packet["tos"]
-
-
-@compiled
-def _set_local(row: Any, direction: Any, sent_by: Any, index: Any, flow: Any) -> None:
-    """Say which end is this host's: `sent_by` is the end at which the frame began, UNKNOWN for both or for neither."""
-    if direction == _U0:
-        row["local"] = index.local[flow]
-        row["local_how"] = index.how[_U0]
-        return
-    row["local_how"] = np.uint64(HOW_CAPTURE)
-    if direction == _SENT:
-        row["local"] = sent_by
-    elif direction == _RECEIVED:
-        row["local"] = sent_by ^ _BOTH  # the other one
-    else:
-        row["local"] = _BOTH
-
-
-@compiled
-def _tcp_row(buffer: Any, packet: Any, row: Any, index: Any) -> Any:
-    """Write the row of a TCP segment. An outcome."""
+def _tcp_row(buffer: Any, packet: Any, row: Any) -> Any:
+    """Write the row of a TCP segment, all but its flow. An outcome."""
     at, end, carried = packet["at"], packet["end"], packet["carried"]
     if at + _U20 > end:
         return _MALFORMED if carried < _U20 else _TRUNCATED
@@ -125,21 +98,16 @@ def _tcp_row(buffer: Any, packet: Any, row: Any, index: Any) -> Any:
             options_end = end
             marks |= np.uint64(MARK_OPTIONS_CUT)
         read_options(buffer, at + _U20, options_end, row)
-    flow, sender = find_flow(index, packet, load16(buffer, at), load16(buffer, at + _U2))
+    packet["source_port"] = load16(buffer, at)
+    packet["target_port"] = load16(buffer, at + _U2)
     flags = word & _FLAGS
-    row["flow"] = flow
     row["seq"] = load32(buffer, at + _U4)
     row["ack"] = load32(buffer, at + _U8) if flags & np.uint64(ACK) != _U0 else _U0
     row["len"] = carried - header
     row["window"] = load16(buffer, at + _U14)
     row["flags"] = flags
-    row["sender"] = sender
     row["kind"] = np.uint64(TCP)
     row["marks"] = marks
-    _packet_columns(packet, row)
-    _set_local(row, packet["direction"], sender, index, flow)
-    if packet["source_1"] == packet["target_1"] and packet["source_0"] == packet["target_0"] and row["local"] != _U0:
-        row["local"] = _BOTH  # one address is one host
     return _GOOD
 
 
@@ -147,13 +115,15 @@ def _tcp_row(buffer: Any, packet: Any, row: Any, index: Any) -> Any:
 def _quotes_segment(packet: Any, kind: Any) -> Any:
     """Tell an ICMP error about a packet: unreachable, time exceeded and, in IPv6, packet too big."""
     if packet["protocol"] == _PROTOCOL_ICMP:
-        return kind == np.uint64(3) or kind == np.uint64(11)
-    return kind >= _U1 and kind <= np.uint64(3)
+        return kind in (np.uint64(3), np.uint64(11))
+    return _U1 <= kind <= np.uint64(3)
 
 
 @compiled
-def _router(packet: Any, row: Any) -> None:
-    """Write who sent the ICMP error, as four numbers in the order of the 16 bytes."""
+def _icmp_columns(buffer: Any, packet: Any, row: Any) -> None:
+    """Write type, code, and who sent the error: as four numbers in the order of the 16 bytes."""
+    row["icmp_type"] = buffer[packet["at"]]
+    row["icmp_code"] = buffer[packet["at"] + _U1]
     sack = row["sack"]
     sack[_U0] = packet["source_0"] >> _U32
     sack[_U1] = packet["source_0"] & _LOW_HALF
@@ -162,24 +132,10 @@ def _router(packet: Any, row: Any) -> None:
 
 
 @compiled
-def _end_of(outer_0: Any, outer_1: Any, quoted: Any, sender: Any) -> Any:
-    """Which end of the quoted segment has this address: LOWER, HIGHER, BOTH, or NONE for a router's."""
-    end = _U0
-    if outer_0 == quoted["source_0"] and outer_1 == quoted["source_1"]:
-        end |= sender
-    if outer_0 == quoted["target_0"] and outer_1 == quoted["target_1"]:
-        end |= sender ^ _BOTH
-    return end
-
-
-@compiled
-def _icmp_row(buffer: Any, packet: Any, quoted: Any, row: Any, index: Any) -> Any:
-    """Write the row of an ICMP error that quotes a TCP segment: keyed by the quoted tuple. An outcome."""
+def _icmp_row(buffer: Any, packet: Any, quoted: Any, row: Any) -> Any:
+    """Write the row of an ICMP error about a TCP segment, all but its flow, which is that of `quoted`. An outcome."""
     at, end = packet["at"], packet["end"]
-    if at + _U8 > end:
-        return _NOT_TCP
-    kind = np.uint64(buffer[at])
-    if not _quotes_segment(packet, kind):
+    if at + _U8 > end or not _quotes_segment(packet, np.uint64(buffer[at])):
         return _NOT_TCP
     quoted["at"] = at + _U8
     ethertype = ETHERTYPE_IPV4 if packet["protocol"] == _PROTOCOL_ICMP else ETHERTYPE_IPV6
@@ -188,58 +144,93 @@ def _icmp_row(buffer: Any, packet: Any, quoted: Any, row: Any, index: Any) -> An
     inner = quoted["at"]
     if inner + _U8 > quoted["end"]:
         return _TRUNCATED
+    quoted["source_port"] = load16(buffer, inner)
+    quoted["target_port"] = load16(buffer, inner + _U2)
     _clear_options(row)
-    flow, sender = find_flow(index, quoted, load16(buffer, inner), load16(buffer, inner + _U2))
-    row["flow"] = flow
+    _icmp_columns(buffer, packet, row)
     row["seq"] = load32(buffer, inner + _U4)
     row["ack"] = _U0
     row["len"] = _U0
     row["window"] = _U0
     row["flags"] = _U0
-    row["sender"] = sender
     row["kind"] = np.uint64(ICMP)
     row["marks"] = _U0
-    row["icmp_type"] = kind
-    row["icmp_code"] = np.uint64(buffer[at + _U1])
-    _router(packet, row)
-    _packet_columns(packet, row)
-    direction = packet["direction"]
-    _set_local(row, direction, sender, index, flow)
-    if direction == _SENT:
-        row["local"] = _end_of(packet["source_0"], packet["source_1"], quoted, sender)
-    elif direction == _RECEIVED:
-        row["local"] = _end_of(packet["target_0"], packet["target_1"], quoted, sender)
     return _GOOD
+
+
+@compiled
+def _packet_columns(packet: Any, row: Any) -> None:
+    row["ip_len"] = packet["ip_len"]
+    row["ip_id"] = packet["ip_id"]
+    row["ttl"] = packet["ttl"]
+    row["tos"] = packet["tos"]
+
+
+@compiled
+def _end_at(address_0: Any, address_1: Any, key: Any) -> Any:
+    """Which end of the flow has this address: LOWER, HIGHER, BOTH, or NONE for a router's."""
+    end = _U0
+    if address_0 == key["source_0"] and address_1 == key["source_1"]:
+        end |= key["sender"] if key["sender"] != _U0 else _BOTH
+    if address_0 == key["target_0"] and address_1 == key["target_1"]:
+        end |= key["sender"] ^ _BOTH
+    return end
+
+
+@compiled
+def _local_columns(packet: Any, key: Any, row: Any) -> None:
+    """Say which end is this host's, as far as the capture knows: sent means the source's address, received the other.
+
+    An address that is at both ends is one host, so both are local. `key` is the packet that gave the flow.
+    """
+    direction = packet["direction"]
+    row["local_how"] = np.uint64(HOW_CAPTURE)
+    if direction == _SENT:
+        row["local"] = _end_at(packet["source_0"], packet["source_1"], key)
+    elif direction == _RECEIVED:
+        row["local"] = _end_at(packet["target_0"], packet["target_1"], key)
+    elif direction == _U0:
+        row["local"] = _U0
+        row["local_how"] = _U0
+    else:
+        row["local"] = _BOTH
 
 
 @compiled
 def dissect_frames(buffer: Any, frames: Any, segments: Any, index: Any, packets: Any, counts: Any) -> None:
     """Write a SEGMENT for each frame that holds one; `packets` is PACKET[2], `counts` uint64[_COUNTS], added to."""
+    heads, chain, flows, state = index
     packet, quoted = packets[_U0], packets[_U1]
     n = _U0
     for i in range(len(frames)):
-        frame = frames[np.uint64(i)]
-        row = segments[n]
+        frame, row = frames[np.uint64(i)], segments[n]
         start = np.uint64(frame["offset"])
         end = start + np.uint64(frame["caplen"])
         packet["at"] = start
         packet["direction"] = np.uint64(frame["direction"])
         ethertype = link_header(buffer, np.uint64(frame["link"]), end, packet)
         outcome = ip_packet(buffer, ethertype, end, start + np.uint64(frame["wirelen"]), packet)
+        key = packet
         if outcome == _GOOD:
             if packet["protocol"] == _PROTOCOL_TCP:
-                outcome = _tcp_row(buffer, packet, row, index)
+                outcome = _tcp_row(buffer, packet, row)
             else:
-                outcome = _icmp_row(buffer, packet, quoted, row, index)
-                if outcome == _GOOD:
-                    counts[np.uint64(_ICMP_ROW)] += _U1
+                key = quoted
+                outcome = _icmp_row(buffer, packet, quoted, row)
         counts[outcome] += _U1
-        if outcome == _GOOD:
-            row["t_ns"] = frame["t_ns"]
-            row["frame"] = np.uint64(i)
-            if frame["checksum"] == np.uint64(CHECKSUM_VALID) and np.uint64(row["kind"]) == np.uint64(TCP):
-                row["checksum"] = np.uint64(CSUM_OK)
-            n += _U1
+        if outcome != _GOOD:
+            continue
+        row["t_ns"] = frame["t_ns"]
+        row["frame"] = np.uint64(i)
+        row["flow"] = find_flow(heads, chain, flows, state, key)
+        row["sender"] = key["sender"]
+        _packet_columns(packet, row)
+        _local_columns(packet, key, row)
+        if row["kind"] != np.uint64(TCP):
+            counts[np.uint64(_ICMP_ROW)] += _U1
+        elif frame["checksum"] == np.uint64(CHECKSUM_VALID):
+            row["checksum"] = np.uint64(CSUM_OK)
+        n += _U1
 
 
 @dataclass(slots=True)
@@ -272,8 +263,7 @@ class Dissector:
 
     def __init__(self, local: LocalAddresses | None = None) -> None:
         self.counters = Counters()
-        self._networks = np.zeros(0, NETWORK) if local is None else local.networks
-        self._how = HOW_UNKNOWN if local is None else local.how
+        self._local = local
         self._packets = np.zeros(2, PACKET)
         self._index: FlowIndex | None = None
 
@@ -287,14 +277,17 @@ class Dissector:
         rows = int(counts[GOOD])
         segments = segments[:rows] if 2 * rows > len(block) else segments[:rows].copy()
         segments["frame"] += np.uint32(block.first_frame % 2**32)
-        return segments, index.flows[: int(index.used[0])].copy()
+        flows = index.flows[: int(index.state[0])].copy()
+        if self._local is not None:
+            mark_local(segments, flows, self._local.networks, np.uint8(self._local.how))
+        return segments, flows
 
     def _empty_index(self, room: int) -> FlowIndex:
         index = self._index
         if index is None or len(index.chain) < room:
-            self._index = index = flow_index(max(room, 1), self._networks, self._how)
+            self._index = index = flow_index(max(room, 1))
         index.heads.fill(0)
-        index.used.fill(0)
+        index.state[0] = 0
         return index
 
     def _count(self, block: FrameBlock, counts: list[int]) -> None:

@@ -25,7 +25,7 @@ from sensor.frames import (
 from synfin.compiled import compiled
 from synfin.wire.segment import MARK_FRAGMENT, MARK_GSO
 
-# One IP packet, as far as its headers say; all columns are of the width in which kernels count.
+# One IP packet, as far as its headers and its ports say; all columns are of the width in which kernels count.
 PACKET: Final = np.dtype(
     [
         ("at", "<u8"),  # first byte of what IP carries
@@ -37,12 +37,15 @@ PACKET: Final = np.dtype(
         ("source_1", "<u8"),
         ("target_0", "<u8"),
         ("target_1", "<u8"),
+        ("source_port", "<u8"),
+        ("target_port", "<u8"),
         ("family", "<u8"),
         ("ttl", "<u8"),
         ("tos", "<u8"),
         ("ip_id", "<u8"),
         ("marks", "<u8"),
         ("direction", "<u8"),  # DIRECTION_*, of the frame
+        ("sender", "<u8"),  # which end of the flow the source is: UNKNOWN, LOWER, HIGHER
     ]
 )
 
