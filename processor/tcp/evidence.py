@@ -1,0 +1,448 @@
+"""What an endpoint proves by what it sends: its own moves, and what it must have received before.
+
+A segment that an endpoint emits is proof of its state, at whatever place it is seen. Where the capture missed something,
+or a segment looked unacceptable and was taken all the same, the next emission shows it, and the missing steps go in as
+inferred. Forged segments are told from real ones where the receiver's host shows that they cannot be real.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from processor.tcp.acceptable import reset_acceptable, take_fin
+from processor.tcp.figure5 import (
+    CLOSE_WAIT,
+    CLOSED,
+    CLOSING,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    LISTEN,
+    REVOKE,
+    RX_ACKFIN,
+    RX_ACKSYN,
+    RX_FIN,
+    RX_RST,
+    RX_SYN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+    TX_ACKIRS,
+    TX_EST,
+    TX_FIN,
+    TX_RST,
+    TX_SYN,
+    TX_SYNACK,
+    UNKNOWN,
+)
+from processor.tcp.layout import (
+    ACKED_FIN_ALONE,
+    ACTIVE,
+    BAD_ACK,
+    BAD_SYNACK,
+    EDGE_KNOWN,
+    EVER_LOCAL,
+    FIN_GUESSED,
+    FIN_RECEIVED,
+    FIN_SENT,
+    GONE,
+    ISS_KNOWN,
+    NO_STEP,
+    NO_WSCALE,
+    RCV_KNOWN,
+    RST_SENT,
+    RST_TAKEN,
+    SACK_OK,
+    SENT_AFTER_FIN,
+    SND_KNOWN,
+    SPLIT,
+    SYN_PENDING,
+    TFO_DATA,
+    TS_OK,
+    TS_SEEN,
+)
+from processor.tcp.seqnum import distance, latest, plus
+from processor.tcp.step import (
+    ASSUMED,
+    INFERRED,
+    PRESUMED,
+    after,
+    segment_end,
+    step,
+    step_as,
+    take_back,
+    take_back_last,
+)
+from synfin.compiled import compiled
+from synfin.wire.segment import (
+    ACK,
+    FIN,
+    MARK_OPTIONS_CUT,
+    OPT_MSS,
+    OPT_SACK_PERMITTED,
+    OPT_TS,
+    OPT_WSCALE,
+    RST,
+    SYN,
+)
+
+# RST forms, as in event.RST_FORMS
+REPLY: Final = 1  # the answer of a host that has no such connection
+ABORT: Final = 2  # a connection gives itself up
+FOREIGN: Final = 3  # neither: another stack, a middlebox, a forgery
+
+TRIGGER_NS: Final = 1_000_000_000  # a reply follows what it answers within a second
+QUEUED_NS: Final = 10_000_000  # what left its socket before may leave the host's queues so much later
+# Causes, bits as in event.CAUSES
+LATE_DATA: Final = 1 << 2
+NO_SOCKET: Final = 1 << 3
+UNREAD_DATA: Final = 1 << 4
+LINGER0_OR_KILL: Final = 1 << 5
+
+
+@compiled
+def transmit(work: Any, me: Any, peer: Any, x: Any) -> None:
+    """Apply segment x to the endpoint that sent it."""
+    flags = np.int64(x["flags"])
+    if not me["bits"] & EVER_LOCAL and not _plausible(me, peer, x):
+        return
+    if flags & RST:
+        _reset(work, me, peer, x)
+        return
+    me["undo_step"] = NO_STEP
+    if flags & SYN:
+        if flags & ACK:
+            _syn_ack(work, me, peer, x)
+        else:
+            _syn(work, me, x)
+        return
+    if not flags & ACK:  # no endpoint sends such a segment: a scan
+        return
+    _talks_on(work, me, peer, x)
+    _opened(work, me, peer, x)
+    _acknowledges(work, me, peer, x)
+    _sends(work, me, peer, x)
+    if flags & FIN:
+        _closes(work, me, x)
+
+
+@compiled
+def _plausible(me: Any, peer: Any, x: Any) -> bool:
+    """Whether a segment can be from the endpoint that it names, as far as its receiver's own host knows."""
+    flags = np.int64(x["flags"])
+    if flags & SYN or not peer["bits"] & EVER_LOCAL:
+        return True
+    if flags & RST:
+        return reset_form(me, x) != FOREIGN or peer["state"] == CLOSED or reset_acceptable(peer, x)
+    if peer["bits"] & SND_KNOWN and after(x["ack"], peer["snd_nxt"]):
+        return False
+    if peer["bits"] & EDGE_KNOWN and after(x["seq"], latest(peer["edge"], peer["rcv_nxt"])):
+        return False
+    if not peer["bits"] & TS_OK or not peer["bits"] & TS_SEEN or not x["options"] & OPT_TS:
+        return True
+    return distance(x["tsval"], peer["ts_recent"]) >= 0
+
+
+@compiled
+def reset_form(me: Any, x: Any) -> Any:
+    """REPLY, ABORT or FOREIGN: what a RST of this endpoint is by its numbers alone."""
+    acked = np.int64(x["flags"]) & ACK
+    recent = x["t_ns"] - me["rx_ns"] <= TRIGGER_NS
+    if recent and not acked and distance(x["seq"], me["rx_ack"]) == 0:
+        return REPLY
+    if recent and acked and x["seq"] == 0 and distance(x["ack"], me["rx_end"]) == 0:
+        return REPLY
+    if acked and distance(x["seq"], me["snd_nxt"]) == 0 and distance(x["ack"], me["rcv_nxt"]) >= 0:
+        return ABORT
+    return FOREIGN
+
+
+@compiled
+def _reset(work: Any, me: Any, peer: Any, x: Any) -> None:
+    state = me["state"]
+    form = reset_form(me, x)
+    bare = not np.int64(x["flags"]) & ACK
+    if state == UNKNOWN or state == CLOSED:
+        return
+    if state == LISTEN:  # no listener, or one that answers something else than the pending SYN
+        if me["bits"] & SYN_PENDING and not bare and distance(x["ack"], me["rcv_nxt"]) >= 0:
+            if me["last_event"] == RX_SYN:
+                take_back_last(work, me)
+                me["state"] = LISTEN
+            step(work, me, TX_RST)
+            me["bits"] |= RST_SENT
+            work["reset_by"] = 1 + me["side"]
+            work["rst_form"] = form
+        return
+    if bare and (state == SYN_SENT or state == SYN_RECEIVED):
+        # TX_RST_BARE: the answer to an unacceptable ACK leaves the state as it is, RFC 9293 section 3.5.2, 2
+        if me["bits"] & BAD_ACK or form == REPLY:
+            return
+    work["reset_by"] = 1 + me["side"]
+    work["rst_form"] = form
+    work["cause"] = _cause(me, peer, form)
+    if form == REPLY and state != SYN_SENT and state != SYN_RECEIVED and state != TIME_WAIT:
+        if me["undo_step"] != NO_STEP and me["undo_state"] != state:
+            take_back(work, me, me["undo_step"], me["undo_state"])
+            if state == CLOSE_WAIT or state == CLOSING:
+                me["bits"] &= ~np.uint32(FIN_RECEIVED)
+        work["lag_ns"] = 0
+        now = work["t_ns"]
+        work["t_ns"] = me["rx_ns"]
+        step_as(work, me, REVOKE, INFERRED)
+        work["t_ns"] = now
+        me["bits"] |= RST_SENT | GONE
+        return
+    if step(work, me, TX_RST):
+        me["bits"] |= RST_SENT
+
+
+@compiled
+def _cause(me: Any, peer: Any, form: Any) -> Any:
+    """Causes that fit a RST, as bits: unread data and linger cannot be told apart on the wire once data has come."""
+    if form == REPLY:
+        if me["bits"] & FIN_SENT and after(me["rx_end"], me["rcv_nxt"]):
+            return LATE_DATA
+        return NO_SOCKET
+    if form == ABORT and not me["bits"] & FIN_SENT:
+        return LINGER0_OR_KILL | (UNREAD_DATA if peer["bytes"] else 0)
+    return 0
+
+
+@compiled
+def _learn_options(me: Any, x: Any) -> None:
+    """Options of a SYN or SYN,ACK."""
+    options = np.int64(x["options"])
+    me["mss"] = x["mss"] if options & OPT_MSS else 0
+    me["wscale"] = min(np.int64(x["wscale"]), 14) if options & OPT_WSCALE else NO_WSCALE
+    if options & OPT_TS:
+        me["bits"] |= TS_OK
+    if options & OPT_SACK_PERMITTED:
+        me["bits"] |= SACK_OK
+
+
+@compiled
+def _begin(me: Any, x: Any) -> None:
+    """Take the sequence numbers of the SYN that the endpoint sent."""
+    me["iss"] = x["seq"]
+    me["snd_una"] = x["seq"]
+    me["snd_nxt"] = segment_end(x)
+    me["bits"] |= ISS_KNOWN | SND_KNOWN
+    me["bytes"] += np.uint64(x["len"])
+    _learn_options(me, x)
+
+
+@compiled
+def _syn(work: Any, me: Any, x: Any) -> None:
+    state = me["state"]
+    if state == SYN_SENT and distance(x["seq"], me["iss"]) == 0:
+        me["state_ns"] = work["t_ns"]  # retransmission: the timer begins anew
+    if state != UNKNOWN and state != LISTEN and state != CLOSED:
+        return
+    _begin(me, x)
+    me["bits"] |= ACTIVE
+    pending = state == LISTEN and me["bits"] & SYN_PENDING
+    step(work, me, TX_SYN)
+    # At its own host the pending SYN had come before. Elsewhere the two may have crossed: its next segment tells.
+    if pending and me["bits"] & EVER_LOCAL:
+        me["bits"] |= SPLIT
+        step(work, me, RX_SYN)
+
+
+@compiled
+def _syn_ack(work: Any, me: Any, peer: Any, x: Any) -> None:
+    state = me["state"]
+    if state == SYN_RECEIVED or state == ESTABLISHED:
+        if not distance(x["seq"], me["iss"]) == 0:
+            return
+        if state == ESTABLISHED and me["last_event"] == RX_ACKSYN and not after(me["snd_nxt"], plus(me["iss"], 1)):
+            take_back_last(work, me)  # it repeats its SYN,ACK: it has not taken the ACK that we saw
+        me["state_ns"] = work["t_ns"]
+        return
+    if state == LISTEN and me["bits"] & SYN_PENDING:
+        if not after(x["ack"], me["irs"]) or after(x["ack"], peer["snd_nxt"]):
+            me["bits"] |= BAD_SYNACK
+            return
+        lag = work["lag_ns"]
+        work["lag_ns"] = max(work["t_ns"] - me["rx_ns"], 0)  # the SYN came then
+        _begin(me, x)
+        step(work, me, TX_SYNACK)
+        work["lag_ns"] = lag
+        if not after(x["ack"], plus(me["irs"], 1)):
+            me["bits"] &= ~np.uint32(TFO_DATA)  # the data of the SYN was not taken
+    elif state == UNKNOWN:
+        me["irs"] = plus(x["ack"], -1)
+        _begin(me, x)
+        step_as(work, me, TX_SYNACK, PRESUMED)
+    elif state == SYN_SENT and distance(x["seq"], me["iss"]) == 0:
+        me["irs"] = plus(x["ack"], -1)
+        step_as(work, me, TX_SYNACK, INFERRED)
+    else:
+        return
+    me["rcv_nxt"] = x["ack"]
+    me["rcv_wup"] = x["ack"]
+    me["bits"] |= RCV_KNOWN
+    me["bits"] &= ~np.uint32(SYN_PENDING)
+
+
+@compiled
+def _talks_on(work: Any, me: Any, peer: Any, x: Any) -> None:
+    """Take back what the endpoint's own segment contradicts: it goes on as if it had not received that."""
+    event = me["last_event"]
+    if event == RX_RST and me["state"] == CLOSED:
+        if x["t_ns"] - me["state_ns"] > QUEUED_NS:
+            take_back_last(work, me)
+            me["bits"] &= ~np.uint32(RST_TAKEN)
+    elif event == RX_ACKFIN and me["bits"] & FIN_SENT and np.int64(x["flags"]) & FIN:
+        take_back_last(work, me)  # repeats a FIN that we thought acknowledged
+    elif event == RX_FIN and me["last_certainty"] == ASSUMED and distance(x["ack"], peer["fin_end"]) < 0:
+        take_back_last(work, me)
+        me["bits"] &= ~np.uint32(FIN_RECEIVED)
+        me["rcv_nxt"] = x["ack"]
+
+
+@compiled
+def _opened(work: Any, me: Any, peer: Any, x: Any) -> None:
+    """What a segment without SYN says of the handshake."""
+    state = me["state"]
+    if state == ESTABLISHED or state == CLOSED:
+        return
+    talks = x["len"] > 0 or np.int64(x["flags"]) & FIN
+    if state == SYN_RECEIVED:
+        acks_data = me["bits"] & RCV_KNOWN and after(x["ack"], me["rcv_nxt"])
+        if (talks or acks_data) and not me["bits"] & TFO_DATA:
+            step_as(work, me, TX_EST, INFERRED)
+    elif state == SYN_SENT:
+        unseen = not peer["bits"] & SND_KNOWN
+        if after(x["seq"], me["iss"]) and (unseen or not after(x["ack"], peer["snd_nxt"])):
+            me["irs"] = plus(x["ack"], -1)
+            me["rcv_nxt"] = x["ack"]
+            me["bits"] |= RCV_KNOWN
+            # A peer that opened actively has sent a SYN, and no SYN,ACK that this could acknowledge.
+            step_as(work, me, RX_SYN if peer["bits"] & ACTIVE else TX_ACKIRS, INFERRED)
+    elif state == LISTEN:
+        if me["bits"] & SYN_PENDING and after(x["ack"], me["irs"]) and not after(x["ack"], peer["snd_nxt"]):
+            me["iss"] = plus(x["seq"], -1)
+            me["snd_una"] = x["seq"]
+            me["snd_nxt"] = x["seq"]
+            me["bits"] |= ISS_KNOWN | SND_KNOWN
+            step_as(work, me, TX_SYNACK, INFERRED)
+            step_as(work, me, RX_ACKSYN, INFERRED)
+    elif state == UNKNOWN:
+        me["iss"] = plus(x["seq"], -1)
+        step_as(work, me, TX_EST, PRESUMED)
+
+
+@compiled
+def _acknowledges(work: Any, me: Any, peer: Any, x: Any) -> None:
+    """What the acknowledgment number proves: everything before it was received."""
+    ack = np.int64(x["ack"])
+    if not me["bits"] & RCV_KNOWN:
+        me["rcv_nxt"] = ack
+        me["bits"] |= RCV_KNOWN
+        if me["state"] == ESTABLISHED and not me["bits"] & ISS_KNOWN:
+            me["irs"] = plus(ack, -1)
+    if peer["bits"] & SND_KNOWN and after(ack, peer["snd_nxt"]):
+        _unseen(work, me, peer, x)
+    elif me["bits"] & FIN_GUESSED and after(peer["snd_nxt"], ack):
+        me["bits"] &= ~np.uint32(FIN_GUESSED)
+    if after(ack, me["rcv_nxt"]):
+        me["rcv_nxt"] = ack
+    if peer["bits"] & FIN_SENT and not after(peer["fin_end"], ack):
+        if not me["bits"] & FIN_RECEIVED:
+            work["lag_ns"] = max(work["t_ns"] - peer["fin_ns"], 0)
+            certainty = work["certainty"]
+            work["certainty"] = INFERRED
+            take_fin(work, me)
+            work["lag_ns"] = 0
+            work["certainty"] = certainty
+        if me["bits"] & FIN_RECEIVED and not me["bits"] & FIN_SENT and not np.int64(x["flags"]) & FIN:
+            me["bits"] |= ACKED_FIN_ALONE
+    _window(me, peer, x)
+
+
+@compiled
+def _unseen(work: Any, me: Any, peer: Any, x: Any) -> None:
+    """It acknowledges what its peer was not seen to send: a hole in the capture, or a FIN that fell into it."""
+    over = distance(x["ack"], peer["snd_nxt"])
+    closing = me["state"] == FIN_WAIT_1 or me["state"] == FIN_WAIT_2 or np.int64(x["flags"]) & FIN
+    if over == 1 and not peer["bits"] & FIN_SENT:
+        if not closing:  # one byte, or a FIN: later data of the peer will tell
+            me["bits"] |= FIN_GUESSED
+            return
+        imply_fin(work, peer, x["ack"])
+        return
+    peer["gap_bytes"] += np.uint32(over)
+    peer["snd_nxt"] = x["ack"]
+
+
+@compiled
+def imply_fin(work: Any, me: Any, fin_end: Any) -> None:
+    """The endpoint sent a FIN that the capture missed."""
+    me["fin_end"] = fin_end
+    me["snd_nxt"] = fin_end
+    me["fin_ns"] = work["t_ns"]
+    me["bits"] |= FIN_SENT
+    step_as(work, me, TX_FIN, INFERRED)
+
+
+@compiled
+def _window(me: Any, peer: Any, x: Any) -> None:
+    """Its right edge, and the highest block that it acknowledged selectively."""
+    me["rcv_wup"] = x["ack"]
+    window = np.int64(x["window"])
+    scaled = me["wscale"] != NO_WSCALE and peer["wscale"] != NO_WSCALE
+    if scaled:
+        window <<= np.int64(me["wscale"])
+    known = me["bits"] & ISS_KNOWN and peer["bits"] & ISS_KNOWN and not x["marks"] & MARK_OPTIONS_CUT
+    # Both SYNs were seen, or else the scale is not known and the window proves nothing.
+    if known and me["syn_count"] and peer["syn_count"]:
+        edge = plus(x["ack"], window)
+        me["edge"] = latest(edge, me["edge"]) if me["bits"] & EDGE_KNOWN else edge
+        me["bits"] |= EDGE_KNOWN
+    me["window_max"] = max(np.int64(me["window_max"]), window)
+    for block in range(np.int64(x["sack_n"])):
+        right = x["sack"][np.uint64(2 * block + 1)]
+        if after(right, me["rcv_nxt"]) and (not after(me["sack_max"], me["rcv_nxt"]) or after(right, me["sack_max"])):
+            me["sack_max"] = right
+
+
+@compiled
+def _sends(work: Any, me: Any, peer: Any, x: Any) -> None:
+    """Its own sequence numbers: new bytes, repeated ones, and a jump over what the capture missed."""
+    length = np.int64(x["len"])
+    end = segment_end(x)
+    if not me["bits"] & SND_KNOWN:
+        me["snd_nxt"] = x["seq"]
+        me["snd_una"] = x["seq"]
+        me["bits"] |= SND_KNOWN
+    jump = distance(x["seq"], me["snd_nxt"])
+    if jump > 0:
+        missed_fin = jump == 1 and me["bits"] & BAD_ACK and distance(me["bad_ack"], x["seq"]) == 0
+        if missed_fin and (me["state"] == ESTABLISHED or me["state"] == CLOSE_WAIT):
+            imply_fin(work, me, x["seq"])
+            step_as(work, me, RX_ACKFIN, INFERRED)
+        else:
+            me["gap_bytes"] += np.uint32(jump)
+            me["snd_nxt"] = x["seq"]
+    new = distance(end, me["snd_nxt"])
+    if new > 0:
+        fresh = min(new, length)
+        me["bytes"] += np.uint64(fresh)
+        me["snd_nxt"] = end
+        if fresh and me["bits"] & FIN_RECEIVED:
+            me["bits"] |= SENT_AFTER_FIN
+    elif end != x["seq"]:
+        me["retransmits"] += 1
+    me["bits"] &= ~np.uint32(BAD_ACK)
+
+
+@compiled
+def _closes(work: Any, me: Any, x: Any) -> None:
+    if me["bits"] & FIN_SENT:
+        me["state_ns"] = work["t_ns"]
+        return
+    me["fin_end"] = segment_end(x)
+    me["fin_ns"] = work["t_ns"]
+    me["bits"] |= FIN_SENT
+    step(work, me, TX_FIN)

@@ -1,0 +1,241 @@
+"""What was seen towards an endpoint that is not the capturing host's, until something proves that it arrived.
+
+Only what can change the endpoint's state waits here: SYN, FIN, RST, and acknowledgments where it waits for one. It is
+applied when the endpoint proves it (its acknowledgment number, a SACK block, an echoed timestamp), or, when the endpoint
+stays silent, after a time and then as assumed. An endpoint that goes on as if it had not received it proves the contrary.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from processor.tcp.acceptable import presume_syn, receive
+from processor.tcp.figure5 import (
+    CLOSED,
+    CLOSING,
+    FIN_WAIT_1,
+    LAST_ACK,
+    LISTEN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    UNKNOWN,
+)
+from processor.tcp.layout import RCV_KNOWN
+from processor.tcp.seqnum import distance
+from processor.tcp.step import ASSUMED, INFERRED, OBSERVED, after, segment_end, stamp
+from synfin.compiled import compiled
+from synfin.wire.segment import ACK, FIN, OPT_TS, RST, SYN
+
+HOLD_MAX: Final = 32  # of one endpoint; then the oldest is assumed to have arrived
+AGE_NS_MIN: Final = 30_000_000  # a pure ACK older than this and than two round trips is assumed to have arrived
+PATIENCE_NS_MIN: Final = 1_000_000_000  # what asks for an answer gets more time: its answer is the better proof
+NEVER_NS: Final = (1 << 63) - 1
+_NONE: Final = np.uint64(0)
+
+
+@compiled
+def matters(me: Any, x: Any) -> bool:
+    """Whether a segment towards the endpoint can change its state."""
+    state = me["state"]
+    flags = np.int64(x["flags"])
+    if state == UNKNOWN or state == LISTEN or state == CLOSED:
+        return False
+    if flags & (SYN | FIN | RST):
+        return True
+    return state == SYN_SENT or state == SYN_RECEIVED or state == FIN_WAIT_1 or state == CLOSING or state == LAST_ACK
+
+
+@compiled
+def direct(work: Any, me: Any, peer: Any, x: Any) -> bool:
+    """What needs no proof: a SYN to an endpoint that nothing is known of, which at most is listening. True when done."""
+    state = me["state"]
+    flags = np.int64(x["flags"])
+    if not flags & SYN or flags & (RST | FIN) or state != UNKNOWN and state != LISTEN and state != CLOSED:
+        return False
+    if not flags & ACK:
+        receive(work, me, peer, x)
+        return True
+    if state == UNKNOWN:
+        presume_syn(work, me, x)
+    return False
+
+
+@compiled
+def hold_row(control: Any, holds: Any, x: Any) -> Any:
+    """A row of the pool with a copy of the segment; its number."""
+    h = np.uint64(control["holds_free"])
+    row = holds[h]
+    control["holds_free"] = row["next"]
+    control["holds_left"] -= 1
+    row["next"] = 0
+    copy_segment(row["segment"], x)
+    return h
+
+
+@compiled
+def hold(control: Any, holds: Any, me: Any, x: Any, expected: Any) -> None:
+    """Queue a segment; `expected` is the sequence number that its sender had reached."""
+    h = hold_row(control, holds, x)
+    holds[h]["expected"] = expected
+    if me["hold_n"]:
+        holds[np.uint64(me["hold_tail"])]["next"] = h
+    else:
+        me["hold_head"] = h
+    me["hold_tail"] = h
+    me["hold_n"] += 1
+
+
+@compiled
+def copy_segment(to: Any, x: Any) -> None:
+    """Copy what the core reads of a segment."""
+    to["t_ns"] = x["t_ns"]
+    to["seq"] = x["seq"]
+    to["ack"] = x["ack"]
+    to["len"] = x["len"]
+    to["ip_len"] = x["ip_len"]
+    to["tsval"] = x["tsval"]
+    to["tsecr"] = x["tsecr"]
+    to["window"] = x["window"]
+    to["flags"] = x["flags"]
+    to["mss"] = x["mss"]
+    to["wscale"] = x["wscale"]
+    to["options"] = x["options"]
+    to["marks"] = x["marks"]
+    to["sender"] = x["sender"]
+    to["sack_n"] = 0  # a SACK block in it says nothing of the one who receives it
+
+
+@compiled
+def free_hold(control: Any, holds: Any, h: Any) -> None:
+    """Give a row back to the pool."""
+    holds[h]["next"] = control["holds_free"]
+    control["holds_free"] = h
+    control["holds_left"] += 1
+
+
+@compiled
+def _pop(control: Any, holds: Any, me: Any) -> None:
+    h = np.uint64(me["hold_head"])
+    me["hold_head"] = holds[h]["next"]
+    me["hold_n"] -= 1
+    free_hold(control, holds, h)
+
+
+@compiled
+def drop_holds(control: Any, holds: Any, me: Any) -> None:
+    """Forget all that waits."""
+    while me["hold_n"]:
+        _pop(control, holds, me)
+
+
+@compiled
+def _proves(x: Any, held: Any) -> bool:
+    """Whether segment x of an endpoint shows that it had received the held one."""
+    if not np.int64(x["flags"]) & ACK:
+        return False
+    end = segment_end(held)
+    if end != np.int64(held["seq"]):
+        if not after(end, x["ack"]):
+            return True
+        for block in range(np.int64(x["sack_n"])):
+            left, right = x["sack"][np.uint64(2 * block)], x["sack"][np.uint64(2 * block + 1)]
+            if not after(left, held["seq"]) and not after(end, right):
+                return True
+        return False
+    if x["options"] & OPT_TS and held["options"] & OPT_TS and not np.int64(x["flags"]) & SYN:
+        return distance(x["tsecr"], held["tsval"]) >= 0
+    return False
+
+
+@compiled
+def _apply_head(control: Any, holds: Any, work: Any, me: Any, peer: Any) -> None:
+    """Apply the oldest with the stamps that are set."""
+    row = holds[np.uint64(me["hold_head"])]
+    held = row["segment"]
+    if me["bits"] & RCV_KNOWN:
+        reached = held["seq"]  # proved: then all before it is as good as received
+        if work["certainty"] == ASSUMED and after(held["seq"], row["expected"]):
+            reached = row["expected"]
+        if after(reached, me["rcv_nxt"]):
+            me["rcv_nxt"] = reached
+    receive(work, me, peer, held)
+    _pop(control, holds, me)
+
+
+@compiled
+def release(memory: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
+    """Apply what the endpoint's own segment x proves it to have received before."""
+    control, holds = memory.control[_NONE], memory.holds
+    if np.int64(x["flags"]) & RST:
+        _find_trigger(holds, me, x)
+    proved, n = 0, 0
+    h = np.uint64(me["hold_head"])
+    while n < me["hold_n"]:
+        n += 1
+        if _proves(x, holds[h]["segment"]):
+            proved = n
+        h = np.uint64(holds[h]["next"])
+    for _ in range(proved):
+        held = holds[np.uint64(me["hold_head"])]["segment"]
+        if np.int64(held["flags"]) & RST:  # it has taken what came after the RST, so it has not taken the RST
+            _pop(control, holds, me)
+            continue
+        stamp(work, x["t_ns"], x["t_ns"], x["t_ns"] - held["t_ns"], INFERRED)
+        _apply_head(control, holds, work, me, peer)
+    stamp(work, x["t_ns"], x["t_ns"], 0, OBSERVED)
+
+
+@compiled
+def _find_trigger(holds: Any, me: Any, x: Any) -> None:
+    """Let a RST answer the segment that its numbers fit, when several were on their way."""
+    h = np.uint64(me["hold_head"])
+    bare = not np.int64(x["flags"]) & ACK
+    for _ in range(np.int64(me["hold_n"])):
+        held = holds[h]["segment"]
+        end = segment_end(held)
+        if (bare and held["ack"] == x["seq"]) or (not bare and x["seq"] == 0 and end == np.int64(x["ack"])):
+            me["rx_ack"] = held["ack"]
+            me["rx_end"] = end
+            me["rx_ns"] = held["t_ns"]
+            return
+        h = np.uint64(holds[h]["next"])
+
+
+@compiled
+def _age_ns(view: Any) -> Any:
+    rtt = max(view["syn_rtt_ns"], 0) + max(view["ack_rtt_ns"], 0)
+    return max(AGE_NS_MIN, 2 * rtt)
+
+
+@compiled
+def hold_deadline(holds: Any, view: Any, me: Any) -> Any:
+    """When the oldest that waits is to be assumed received; NEVER_NS for none."""
+    if not me["hold_n"]:
+        return np.int64(NEVER_NS)
+    held = holds[np.uint64(me["hold_head"])]["segment"]
+    age = _age_ns(view)
+    flags = np.int64(held["flags"])
+    if flags & RST:  # only silence speaks for a RST
+        return max(held["t_ns"], me["last_ns"]) + max(age, PATIENCE_NS_MIN)
+    if flags & (SYN | FIN) or held["len"]:
+        return held["t_ns"] + max(2 * age, PATIENCE_NS_MIN)
+    return held["t_ns"] + age
+
+
+@compiled
+def assume(memory: Any, work: Any, view: Any, me: Any, peer: Any, until_ns: Any) -> None:
+    """Apply as assumed what has waited beyond its deadline, for deadlines up to `until_ns`."""
+    control, holds = memory.control[_NONE], memory.holds
+    while me["hold_n"] and hold_deadline(holds, view, me) <= until_ns:
+        assume_head(control, holds, work, view, me, peer)
+
+
+@compiled
+def assume_head(control: Any, holds: Any, work: Any, view: Any, me: Any, peer: Any) -> None:
+    """Apply the oldest as assumed."""
+    seen = holds[np.uint64(me["hold_head"])]["segment"]["t_ns"]
+    t = max(seen + _age_ns(view), me["last_ns"])
+    stamp(work, t, seen, t - seen, ASSUMED)
+    _apply_head(control, holds, work, me, peer)
+
+

@@ -1,0 +1,394 @@
+"""The loop over a batch: each row fires the timers that are due before it, finds its view, and is applied to both ends.
+
+The only place where rows, views and time meet. Between two rows everything is consistent: when a pool or an output is
+short of room, the loop returns, Python makes room, and the loop goes on with the same row.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from processor.tcp.acceptable import receive
+from processor.tcp.evidence import transmit
+from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT, T_STATE
+from processor.tcp.heap import heap_move
+from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release
+from processor.tcp.incarnation import incarnation, opens, renew, side_of, verdict
+from processor.tcp.index import find, keyed_hash, same_tuple
+from processor.tcp.layout import ACTIVE, EVER_LOCAL, GONE, SND_KNOWN, STEPS_MAX, VIEW_LIVE, VIEW_OVER, VIEW_VALID
+from processor.tcp.seqnum import distance
+from processor.tcp.step import ASSUMED, OBSERVED, TIMER, segment_end, stamp, step
+from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
+from processor.tcp.timers import SYN_SENT_NS, state_deadline, view_deadline
+from processor.tcp.views import LOG_MAX, close_view, file_steps, note_packet, open_view, settle
+from synfin.compiled import compiled
+from synfin.wire.key import SLICES, slice_of
+from synfin.wire.segment import ACK, CSUM_BAD, FIN, HIGHER, ICMP, LOWER, MARK_DUPLICATE, RST, SYN
+
+_NONE: Final = np.uint64(0)
+_ONE: Final = np.uint64(1)
+
+# What one turn of the loop may need at most: a view that ends and one that begins, with all their steps.
+ROOM_POOL: Final = 4 * STEPS_MAX
+ROOM_FLOWS: Final = 4
+ROOM_TRANSITIONS: Final = 4 * LOG_MAX
+ROOM_EVENTS: Final = 4 * STEPS_MAX + 16
+ROOM_EVIDENCE: Final = 128
+
+COMPLETE_SYN: Final = 1  # bits of tshark's tcp.completeness
+COMPLETE_SYNACK: Final = 2
+COMPLETE_ACK: Final = 4
+COMPLETE_DATA: Final = 8
+COMPLETE_FIN: Final = 16
+COMPLETE_RST: Final = 32
+ICMP_FRAGMENTATION_NEEDED: Final = 4  # code of type 3
+ICMP6_PACKET_TOO_BIG: Final = 2  # type
+
+
+@compiled
+def has_room(memory: Any, output: Any) -> bool:
+    """Whether pools and outputs have room for one turn of the loop."""
+    control = memory.control[_NONE]
+    return (
+        control["views_left"] > 2
+        and control["holds_left"] > 4
+        and control["log_left"] > ROOM_POOL
+        and control["packets_left"] > 4
+        and control["flows_n"] + np.uint64(ROOM_FLOWS) <= np.uint64(len(output.flows))
+        and control["transitions_n"] + np.uint64(ROOM_TRANSITIONS) <= np.uint64(len(output.transitions))
+        and control["events_n"] + np.uint64(ROOM_EVENTS) <= np.uint64(len(output.events))
+        and control["evidence_n"] + np.uint64(ROOM_EVIDENCE) <= np.uint64(len(output.evidence))
+    )
+
+
+@compiled
+def run(memory: Any, output: Any, work: Any, segments: Any, flows: Any, seen: Any, start: Any) -> Any:
+    """Apply rows from `start` on; the number of the first that is not applied, len(segments) when all are.
+
+    `seen` is uint32[len(flows)], zeros at the batch's start: the view in which each flow was found last.
+    """
+    control = memory.control[_NONE]
+    lane = control["lane"]
+    partitions = control["partitions"]
+    base = lane * (np.uint64(SLICES) // partitions)
+    w = work[_NONE]
+    i = np.uint64(start)
+    while i < np.uint64(len(segments)):
+        x = segments[i]
+        f = np.uint64(x["flow"])
+        flow = flows[f]
+        own = slice_of(flow["hash"]) // partitions
+        if memory.slices[own]["next_offset"] <= control["offset"]:
+            queue = base + own
+            if not fire_until(memory, output, w, queue, x["t_ns"]) or not has_room(memory, output):
+                return i
+            v = np.uint64(seen[f])
+            if not _is_view(memory.views[v], flow, lane):
+                h = keyed_hash(control, flow, lane)
+                v = find(memory.index, memory.views, control["index_mask"], h, flow, lane)
+            seen[f] = _apply_row(memory, output, w, flow, v, queue, x)
+        i += _ONE
+    return i
+
+
+@compiled
+def _is_view(view: Any, flow: Any, lane: Any) -> bool:
+    return bool(view["marks"] & VIEW_LIVE) and np.uint64(view["lane"]) == lane and same_tuple(view, flow)
+
+
+@compiled
+def fire_until(memory: Any, output: Any, work: Any, queue: Any, t_ns: Any) -> bool:
+    """Fire the deadlines of a queue up to t_ns. False when there is no room to go on."""
+    root = np.uint64(memory.queues[queue]["root"])
+    while root != _NONE and memory.views[root]["deadline_ns"] <= t_ns:
+        if not has_room(memory, output):
+            return False
+        fire(memory, output, work, root)
+        root = np.uint64(memory.queues[queue]["root"])
+    return True
+
+
+@compiled
+def _apply_row(memory: Any, output: Any, work: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
+    """Apply one row; the number of its view, 0 for none."""
+    if x["checksum"] == CSUM_BAD or x["marks"] & MARK_DUPLICATE:
+        return v
+    if x["kind"] == ICMP or (v == _NONE and np.int64(x["flags"]) & RST):
+        if v == _NONE:
+            memory.slices[np.uint64(memory.queues[queue]["own"])]["strays"] += _ONE
+        else:
+            _icmp(memory, output, work, v, x)
+        return v
+    if v == _NONE:
+        _evict(memory, output, work, queue)
+        v = open_view(memory, flow, queue, x, 0)
+    else:
+        if memory.views[v]["tentative"]:
+            v = _decide(memory, output, work, v, x)
+        if opens(x):
+            new = incarnation(memory, output, work, v, x)
+            if new == _NONE:
+                memory.views[v]["last_ns"] = x["t_ns"]
+                settle(memory, v)
+                return v
+            v = _begin_with_waiting(memory, output, work, v, new, x)
+    apply_segment(memory, output, work, v, x)
+    return v
+
+
+@compiled
+def _begin_with_waiting(memory: Any, output: Any, work: Any, old: Any, new: Any, x: Any) -> Any:
+    """When the new view began with a SYN that had waited, apply that first."""
+    if new != old and memory.views[new]["start_ns"] != x["t_ns"]:
+        apply_segment(memory, output, work, new, work["segment"])
+    return new
+
+
+@compiled
+def _decide(memory: Any, output: Any, work: Any, v: Any, x: Any) -> Any:
+    """Let a segment decide about the SYN that waits in view v; the view that the segment belongs to."""
+    view = memory.views[v]
+    says = verdict(memory, view, x)
+    if says > 0:
+        v = renew(memory, output, work, v)
+        apply_segment(memory, output, work, v, work["segment"])
+    elif says < 0:
+        free_hold(memory.control[_NONE], memory.holds, np.uint64(view["tentative"]))
+        view["tentative"] = 0
+    return v
+
+
+@compiled
+def _evict(memory: Any, output: Any, work: Any, queue: Any) -> None:
+    """Make room in a full slice: of the lane that needs it, the view that would have ended first."""
+    own = memory.slices[np.uint64(memory.queues[queue]["own"])]
+    while own["views"] >= memory.control[_NONE]["views_max"]:
+        root = np.uint64(memory.queues[queue]["root"])
+        if root == _NONE:
+            return
+        view = memory.views[root]
+        deadline = view_deadline(memory.holds, view)
+        if deadline > view["deadline_ns"]:
+            memory.queues[queue]["root"] = heap_move(memory.views, root, root, deadline)
+            continue
+        own["evicted"] += _ONE
+        work["filed"] = view["steps"]
+        work["n"] = 0
+        close_view(memory, output, work, root, EVICTED)
+        return
+
+
+@compiled
+def _icmp(memory: Any, output: Any, work: Any, v: Any, x: Any) -> None:
+    """An ICMP error about a segment: it counts against an unanswered SYN alone, RFC 5927."""
+    view = memory.views[v]
+    me = view["ends"][side_of(x)]
+    if me["state"] != SYN_SENT or distance(x["seq"], me["iss"]) != 0:
+        return
+    too_big = x["icmp_code"] == ICMP_FRAGMENTATION_NEEDED if view["family"] == 4 else x["icmp_type"] == ICMP6_PACKET_TOO_BIG
+    if too_big:
+        return
+    work["filed"] = view["steps"]
+    work["n"] = 0
+    stamp(work, x["t_ns"], x["t_ns"], 0, OBSERVED if me["bits"] & EVER_LOCAL else ASSUMED)
+    step(work, me, ICMP_HARD)
+    view["last_ns"] = x["t_ns"]
+    file_steps(memory, output, work, view, x["t_ns"], NO_REASON)
+    settle(memory, v)
+
+
+@compiled
+def apply_segment(memory: Any, output: Any, work: Any, v: Any, x: Any) -> None:
+    """Apply a segment of view v to the end that sent it, and then to the end that it goes to."""
+    view, side = memory.views[v], side_of(x)
+    me, peer = view["ends"][side], view["ends"][_ONE - side]
+    t = x["t_ns"]
+    work["filed"] = view["steps"]
+    work["n"] = 0
+    work["reset_by"] = 0
+    _learn_vantage(view, x)
+    if me["hold_n"]:
+        release(memory, work, me, peer, x)
+    stamp(work, t, t, 0, OBSERVED)
+    expected = np.int64(me["snd_nxt"]) if me["bits"] & SND_KNOWN else np.int64(x["seq"])
+    _measure(view, me, peer, x)
+    transmit(work, me, peer, x)
+    _count(view, me, x)
+    waits = False
+    if peer["bits"] & EVER_LOCAL:
+        receive(work, peer, me, x)
+    elif not direct(work, peer, me, x) and matters(peer, x):
+        waits = True
+        control, holds = memory.control[_NONE], memory.holds
+        if peer["hold_n"] >= HOLD_MAX:
+            assume_head(control, holds, work, view, peer, me)
+        hold(control, holds, peer, x, expected)
+    peer["rx_end"] = segment_end(x)
+    peer["rx_ack"] = x["ack"]
+    peer["rx_ns"] = t
+    view["last_ns"] = t
+    if work["n"]:
+        note_packet(memory, view, x, side)
+        file_steps(memory, output, work, view, t, NO_REASON)
+        settle(memory, v)
+    elif waits or view["deadline_ns"] == view["start_ns"]:
+        settle(memory, v)
+
+
+@compiled
+def _learn_vantage(view: Any, x: Any) -> None:
+    local = np.int64(x["local"])
+    if local and np.int64(view["local"]) | local != np.int64(view["local"]):
+        view["local"] |= x["local"]
+        view["local_how"] = x["local_how"]
+        if local & LOWER:
+            view["ends"][_NONE]["bits"] |= EVER_LOCAL
+        if local & HIGHER:
+            view["ends"][_ONE]["bits"] |= EVER_LOCAL
+
+
+@compiled
+def _measure(view: Any, me: Any, peer: Any, x: Any) -> None:
+    """Round trips of the handshake, and whether its numbers fit."""
+    flags = np.int64(x["flags"])
+    if flags & SYN:
+        if flags & ACK and view["syn_rtt_ns"] < 0 and peer["syn_count"]:
+            view["syn_rtt_ns"] = x["t_ns"] - peer["last_ns"]
+        return
+    if view["ack_rtt_ns"] >= 0 or view["syn_rtt_ns"] < 0 or not me["bits"] & ACTIVE or flags & RST:
+        return
+    if flags & ACK and peer["syn_count"]:
+        view["ack_rtt_ns"] = x["t_ns"] - peer["last_ns"]
+        if distance(x["ack"], peer["iss"]) >= 1 and distance(x["seq"], me["iss"]) >= 1:
+            view["marks"] |= VIEW_VALID
+
+
+@compiled
+def _count(view: Any, me: Any, x: Any) -> None:
+    flags = np.int64(x["flags"])
+    if not me["packets"]:
+        me["first_ns"] = x["t_ns"]
+    me["last_ns"] = x["t_ns"]
+    me["packets"] += 1
+    me["ip_bytes"] += np.uint64(x["ip_len"])
+    me["flags"] |= x["flags"]
+    complete = 0
+    if flags & SYN:
+        me["syn_count"] += 1
+        complete = COMPLETE_SYNACK if flags & ACK else COMPLETE_SYN
+    elif flags & ACK:
+        complete = COMPLETE_ACK
+    if flags & FIN:
+        complete |= COMPLETE_FIN
+    if flags & RST:
+        complete |= COMPLETE_RST
+    if x["len"]:
+        complete |= COMPLETE_DATA
+    view["completeness"] |= np.uint8(complete)
+
+
+@compiled
+def fire(memory: Any, output: Any, work: Any, v: Any) -> None:
+    """Do what is due at the deadline of view v, the first of its queue; or move it back when it stood there too early."""
+    view = memory.views[v]
+    now = view["deadline_ns"]
+    deadline = view_deadline(memory.holds, view)
+    if deadline <= now:
+        work["filed"] = view["steps"]
+        work["n"] = 0
+        work["reset_by"] = 0
+        if view["marks"] & VIEW_OVER:
+            close_view(memory, output, work, v, END)
+            return
+        for side in range(2):
+            me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
+            assume(memory, work, view, me, peer, now)
+        if _time_out(memory, output, work, v, now):
+            return
+        if view["tentative"] and not _wait_on(memory, output, work, v, now):
+            return
+        file_steps(memory, output, work, view, now, NO_REASON)
+        deadline = view_deadline(memory.holds, view)
+    queue = memory.queues[np.uint64(view["queue"])]
+    queue["root"] = heap_move(memory.views, np.uint64(queue["root"]), v, deadline)
+
+
+@compiled
+def _time_out(memory: Any, output: Any, work: Any, v: Any, now: Any) -> bool:
+    """End the states whose timers are due. True when the view ended with them."""
+    view = memory.views[v]
+    for side in range(2):
+        me = view["ends"][np.uint64(side)]
+        if state_deadline(view, me) <= now:
+            if me["state"] == ESTABLISHED or me["state"] == CLOSE_WAIT:
+                close_view(memory, output, work, v, IDLE)
+                return True
+            stamp(work, now, view["last_ns"], 0, TIMER)
+            step(work, me, T_STATE)
+    return False
+
+
+@compiled
+def _wait_on(memory: Any, output: Any, work: Any, v: Any, now: Any) -> bool:
+    """Judge a SYN that nobody answered. False when its sender had begun anew, so that the old view ended."""
+    view = memory.views[v]
+    h = np.uint64(view["tentative"])
+    syn = memory.holds[h]["segment"]
+    if syn["t_ns"] + SYN_SENT_NS > now:
+        return True
+    if view["ends"][side_of(syn)]["bits"] & GONE:
+        file_steps(memory, output, work, view, now, NO_REASON)
+        new = renew(memory, output, work, v)
+        apply_segment(memory, output, work, new, work["segment"])
+        return False
+    free_hold(memory.control[_NONE], memory.holds, h)
+    view["tentative"] = 0
+    return True
+
+
+@compiled
+def advance(memory: Any, output: Any, work: Any, t_ns: Any) -> bool:
+    """Fire the deadlines of the lane up to t_ns in all slices that the batch counts for. False: make room, call again."""
+    control = memory.control[_NONE]
+    slices = np.uint64(SLICES) // control["partitions"]
+    base = control["lane"] * slices
+    own = _NONE
+    while own < slices:
+        if memory.slices[own]["next_offset"] <= control["offset"]:
+            if not fire_until(memory, output, work[_NONE], base + own, t_ns):
+                return False
+        own += _ONE
+    return True
+
+
+@compiled
+def finish(memory: Any, output: Any, work: Any, reason: Any) -> bool:
+    """End all views of the lane for a reason. False: make room, call again."""
+    control = memory.control[_NONE]
+    slices = np.uint64(SLICES) // control["partitions"]
+    base = control["lane"] * slices
+    w = work[_NONE]
+    own = _NONE
+    while own < slices:
+        if memory.slices[own]["next_offset"] <= control["offset"]:
+            v = np.uint64(memory.queues[base + own]["root"])
+            while v != _NONE:
+                if not has_room(memory, output):
+                    return False
+                view = memory.views[v]
+                w["filed"] = view["steps"]
+                w["n"] = 0
+                w["reset_by"] = 0
+                if view["tentative"] and view["ends"][_waiting_side(memory, view)]["bits"] & GONE:
+                    apply_segment(memory, output, w, renew(memory, output, w, v), w["segment"])
+                else:
+                    close_view(memory, output, w, v, reason)
+                v = np.uint64(memory.queues[base + own]["root"])
+        own += _ONE
+    return True
+
+
+@compiled
+def _waiting_side(memory: Any, view: Any) -> Any:
+    return side_of(memory.holds[np.uint64(view["tentative"])]["segment"])
+

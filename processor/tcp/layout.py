@@ -1,0 +1,304 @@
+"""How the core keeps what it knows: one row a view, two endpoints in it, and pools for what only some views need.
+
+A view is a connection as one lane of one sensor saw it. Numbers that link rows are indices into the pool named; 0 is
+no row, so row 0 of every pool stays empty.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from synfin.wire.event import EVENT_RECORD, EVIDENCE, FLOW_RECORD, TRANSITION
+from synfin.wire.segment import SEGMENT
+
+ENDPOINT: Final = np.dtype(
+    [
+        ("first_ns", "<i8"),  # of what it sent; -1: nothing yet
+        ("last_ns", "<i8"),
+        ("state_ns", "<i8"),  # when the state began, or was confirmed: the state's timer runs from here
+        ("rx_ns", "<i8"),  # of the last segment seen towards it, applied or not
+        ("fin_ns", "<i8"),  # when it first sent its FIN
+        ("bytes", "<u8"),
+        ("ip_bytes", "<u8"),
+        ("packets", "<u4"),
+        ("retransmits", "<u4"),
+        ("gap_bytes", "<u4"),  # it sent them, and the capture missed them
+        ("iss", "<u4"),  # when ISS_KNOWN; else one before the first sequence number seen
+        ("irs", "<u4"),
+        ("snd_una", "<u4"),
+        ("snd_nxt", "<u4"),
+        ("fin_end", "<u4"),  # sequence number after its FIN, when FIN_SENT
+        ("rcv_nxt", "<u4"),
+        ("rcv_wup", "<u4"),  # acknowledgment number of its last segment: Linux checks segments against it
+        ("edge", "<u4"),  # right edge of the window that it advertised, when EDGE_KNOWN
+        ("sack_max", "<u4"),  # right edge of the highest block that it acknowledged selectively
+        ("ts_recent", "<u4"),  # RFC 7323, when TS_SEEN
+        ("bad_ack", "<u4"),  # received and beyond snd_nxt, when BAD_ACK
+        ("rx_end", "<u4"),  # end, and
+        ("rx_ack", "<u4"),  # acknowledgment number of the last segment seen towards it: what a RST would answer
+        ("window_max", "<u4"),  # largest window it advertised, scaled
+        ("hold_head", "<u4"),  # queue of what was seen towards it and is not proved received
+        ("hold_tail", "<u4"),
+        ("bits", "<u4"),  # below
+        ("was", "<u2"),  # bit s: it has been in state s
+        ("flags", "<u2"),  # OR of all flags it sent
+        ("mss", "<u2"),  # 0: no such option
+        ("syn_count", "<u2"),  # SYNs, or SYN,ACKs, that it sent
+        ("last_step", "<u2"),  # ordinal of its last transition in the view's log
+        ("undo_step", "<u2"),  # ordinal before the last segment it received, NO_STEP when it has sent since
+        ("wscale", "u1"),  # 255: no such option
+        ("state", "u1"),
+        ("last_from", "u1"),  # of the last transition
+        ("last_event", "u1"),
+        ("last_certainty", "u1"),
+        ("undo_state", "u1"),
+        ("hold_n", "u1"),
+        ("side", "u1"),  # 0 lower, 1 higher
+        ("pad", "<u2", (2,)),
+    ]
+)
+assert ENDPOINT.itemsize == 160
+
+NO_STEP: Final = 0xFFFF
+NO_WSCALE: Final = 255
+
+# ENDPOINT.bits
+ISS_KNOWN: Final = 0x000001
+SND_KNOWN: Final = 0x000002
+RCV_KNOWN: Final = 0x000004
+EDGE_KNOWN: Final = 0x000008
+ACTIVE: Final = 0x000010  # opened by sending SYN without ACK
+SYN_PENDING: Final = 0x000020  # a SYN was received and not answered yet
+FIN_SENT: Final = 0x000040
+FIN_RECEIVED: Final = 0x000080  # the peer's FIN was taken
+TS_OK: Final = 0x000100  # its SYN carried timestamps
+TS_SEEN: Final = 0x000200
+SACK_OK: Final = 0x000400
+TFO_DATA: Final = 0x000800  # the peer's SYN carried data, so data is no proof of ESTABLISHED
+BAD_ACK: Final = 0x001000
+RST_SENT: Final = 0x002000  # a RST of its own ended its connection
+RST_TAKEN: Final = 0x004000  # a RST of the peer ended its connection
+GONE: Final = 0x008000  # it had ended without a packet
+ACKED_FIN_ALONE: Final = 0x010000  # acknowledged the peer's FIN before it sent its own
+SENT_AFTER_FIN: Final = 0x020000  # sent new data after it had taken the peer's FIN
+FIN_GUESSED: Final = 0x040000  # acknowledged one byte that nobody sent: perhaps a FIN that the capture missed
+SPLIT: Final = 0x080000  # answered a SYN with a SYN of its own
+BAD_SYNACK: Final = 0x100000  # its SYN,ACK acknowledged what the peer had not sent
+EVER_LOCAL: Final = 0x200000  # it is the capturing host's: what it receives is applied at once
+REVOKED: Final = 0x400000  # a transition of it was taken back
+
+VIEW: Final = np.dtype(
+    [
+        ("hash", "<u8"),  # from here on as in the records' identity, in this order
+        ("lower_ip", "<u8", (2,)),
+        ("higher_ip", "<u8", (2,)),
+        ("lower_port", "<u2"),
+        ("higher_port", "<u2"),
+        ("domain", "<u4"),
+        ("start_ns", "<i8"),
+        ("id_isn", "<i8"),
+        ("first_seq", "<u4"),
+        ("lane", "<u4"),  # row of the table of lanes
+        ("gen", "<u4"),
+        ("orig", "u1"),  # LOWER or HIGHER
+        ("family", "u1"),
+        ("orient", "u1"),
+        ("marks", "u1"),  # VIEW_*
+        ("last_ns", "<i8"),
+        ("deadline_ns", "<i8"),  # never after the true one; what the heap is ordered by
+        ("serial", "<u8"),  # order of arrival in its slice: breaks ties
+        ("syn_rtt_ns", "<i8"),
+        ("ack_rtt_ns", "<i8"),
+        ("dropped", "<u8"),  # counter of the lane when the view began
+        ("queue", "<u4"),  # row of the table of queues: its slice and lane
+        ("child", "<u4"),  # pairing heap of the queue
+        ("next", "<u4"),
+        ("previous", "<u4"),
+        ("log_head", "<u4"),  # transitions
+        ("log_tail", "<u4"),
+        ("packets_head", "<u4"),
+        ("packets_tail", "<u4"),
+        ("tentative", "<u4"),  # held SYN that may begin a new incarnation
+        ("steps", "<u2"),  # transitions ever logged, those taken back included
+        ("tentative_n", "u1"),
+        ("packets_n", "u1"),
+        ("local", "u1"),
+        ("local_how", "u1"),
+        ("completeness", "u1"),
+        ("events", "u1"),  # EVENT_*: already raised
+        ("first_closer", "u1"),  # 1 + side of the first FIN, 0 none
+        ("reset_by", "u1"),  # 1 + side of the first RST that counted
+        ("rst_form", "u1"),
+        ("cause", "u1"),
+        ("alerts", "<u8"),
+        ("ends", ENDPOINT, (2,)),  # lower, higher
+    ]
+)
+
+VIEW_LIVE: Final = 0x01
+VIEW_VALID: Final = 0x02  # the handshake's three numbers fit one another
+VIEW_OVER: Final = 0x04  # both ends are closed or in TIME-WAIT
+
+EVENT_ESTABLISHED: Final = 0x01
+EVENT_HANDSHAKE: Final = 0x02
+EVENT_TEARDOWN: Final = 0x04
+
+HOLD: Final = np.dtype(
+    [
+        ("next", "<u4"),
+        ("expected", "<u4"),  # sequence number that its sender had reached before it
+        ("pad", "<u8"),
+        ("segment", SEGMENT),
+    ]
+)
+
+LOG: Final = np.dtype(  # a transition of a view
+    [
+        ("t_ns", "<i8"),
+        ("lag_ns", "<i8"),
+        ("packet_ns", "<i8"),
+        ("next", "<u4"),
+        ("side", "u1"),
+        ("to", "u1"),  # UNKNOWN: it was taken back
+        ("event", "u1"),
+        ("certainty", "u1"),
+    ]
+)
+assert LOG.itemsize == 32
+
+PACKET: Final = np.dtype(  # a packet that events of a view may name
+    [
+        ("t_ns", "<i8"),
+        ("seq", "<u4"),
+        ("ack", "<u4"),
+        ("len", "<u4"),
+        ("flags", "<u2"),
+        ("side", "u1"),
+        ("role", "u1"),
+        ("next", "<u4"),
+        ("pad", "<u4"),
+    ]
+)
+assert PACKET.itemsize == 32
+PACKETS_MAX: Final = 8  # of a view
+
+QUEUE: Final = np.dtype(  # the views of one lane in one slice
+    [
+        ("root", "<u4"),
+        ("slice", "<u2"),  # 0..383
+        ("own", "<u2"),  # its row in the table of slices
+        ("lane", "<u4"),
+        ("views", "<u4"),
+    ]
+)
+
+SLICE: Final = np.dtype(
+    [
+        ("serial", "<u8"),  # of the next view
+        ("views", "<u8"),
+        ("n_flows", "<u8"),  # records written: the n of synfin_seq
+        ("n_events", "<u8"),
+        ("strays", "<u8"),  # RSTs and ICMP errors about no connection
+        ("evicted", "<u8"),
+        ("next_offset", "<i8"),  # rows of batches below it were applied already
+        ("epoch", "<i8"),  # offset at which the slice began without a snapshot; -1: not yet
+    ]
+)
+
+LANE: Final = np.dtype(
+    [
+        ("clock_ns", "<i8"),  # the highest time seen
+        ("dropped", "<u8"),
+        ("boot", "<u8"),
+        ("sensor", "<u4"),  # row of the table of names
+        ("lane", "<u4"),
+        ("clock_epoch", "<u4"),
+        ("pad", "<u4"),
+        ("arrived_ms", "<i8"),  # LogAppendTime of its last batch
+    ]
+)
+
+STEP: Final = np.dtype(
+    [
+        ("t_ns", "<i8"),
+        ("lag_ns", "<i8"),
+        ("packet_ns", "<i8"),
+        ("drop_from", "<u2"),  # not NO_STEP: takes this endpoint's transitions from that ordinal on back
+        ("side", "u1"),
+        ("to", "u1"),
+        ("event", "u1"),
+        ("certainty", "u1"),
+        ("pad", "u1", (2,)),
+    ]
+)
+STEPS_MAX: Final = 96  # of one row: two full hold queues, and what the segment itself does
+
+WORK: Final = np.dtype(  # what one row does to a view, before it is filed
+    [
+        ("t_ns", "<i8"),  # stamps of the next steps
+        ("lag_ns", "<i8"),
+        ("packet_ns", "<i8"),
+        ("certainty", "<i8"),
+        ("filed", "<i8"),  # steps of the view that are in its log already
+        ("n", "<i8"),
+        ("rst_form", "<i8"),  # of a RST that counted in this row
+        ("cause", "<i8"),
+        ("reset_by", "<i8"),
+        ("steps", STEP, (STEPS_MAX,)),
+        ("segment", SEGMENT),  # a held SYN while the view that held it ends
+    ]
+)
+
+CONTROL: Final = np.dtype(
+    [
+        ("lane", "<u8"),  # of the batch at hand: row of the table of lanes
+        ("partitions", "<u8"),
+        ("offset", "<i8"),  # of the batch at hand
+        ("key_0", "<u8"),  # of the index's hash, random per process
+        ("key_1", "<u8"),
+        ("index_mask", "<u8"),
+        ("views_live", "<u8"),
+        ("views_free", "<u4"),  # heads of the free lists
+        ("holds_free", "<u4"),
+        ("log_free", "<u4"),
+        ("packets_free", "<u4"),
+        ("views_left", "<u4"),  # rows that are free
+        ("holds_left", "<u4"),
+        ("log_left", "<u4"),
+        ("packets_left", "<u4"),
+        ("flows_n", "<u8"),  # rows written to the outputs
+        ("transitions_n", "<u8"),
+        ("events_n", "<u8"),
+        ("evidence_n", "<u8"),
+        ("views_max", "<u8"),  # of one slice
+        ("with_transitions", "u1"),  # raise an event for each transition too
+        ("pad", "u1", (7,)),
+    ]
+)
+
+
+class Memory(NamedTuple):
+    """What outlives a batch. Arrays grow between calls of a kernel and never within."""
+
+    control: npt.NDArray[np.void]  # CONTROL[1]
+    views: npt.NDArray[np.void]  # VIEW[]
+    holds: npt.NDArray[np.void]  # HOLD[]
+    log: npt.NDArray[np.void]  # LOG[]
+    packets: npt.NDArray[np.void]  # PACKET[]
+    queues: npt.NDArray[np.void]  # QUEUE[lanes * slices], slice after slice within a lane
+    slices: npt.NDArray[np.void]  # SLICE[]
+    lanes: npt.NDArray[np.void]  # LANE[]
+    index: npt.NDArray[np.uint64]  # power of two
+
+
+class Output(NamedTuple):
+    """Room for records; the counters stand in CONTROL."""
+
+    flows: npt.NDArray[np.void]  # FLOW_RECORD[]
+    transitions: npt.NDArray[np.void]  # TRANSITION[]
+    events: npt.NDArray[np.void]  # EVENT_RECORD[]
+    evidence: npt.NDArray[np.void]  # EVIDENCE[]
+
+
+OUTPUT_DTYPES: Final = (FLOW_RECORD, TRANSITION, EVENT_RECORD, EVIDENCE)

@@ -1,0 +1,200 @@
+"""Rows of the output: a finished view as a flow record, and what happens to one as events."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from processor.tcp.layout import ISS_KNOWN, NO_WSCALE, SACK_OK, TS_OK, VIEW_VALID
+from processor.tcp.seqnum import distance, plus
+from processor.tcp.story import (
+    TD_ORDERLY,
+    TD_SIMULTANEOUS,
+    close_segments,
+    handshake,
+    originator,
+    role_of,
+    teardown,
+)
+from synfin.compiled import compiled
+from synfin.wire.segment import BOTH, HIGHER, LOWER
+
+ROLE_SYN: Final = 1  # as in event.ROLES
+ROLE_SYNACK: Final = 2
+ROLE_ACK: Final = 3
+ROLE_FIN_ORIG: Final = 4
+ROLE_RST: Final = 6
+_NONE: Final = np.uint64(0)
+_ONE: Final = np.uint64(1)
+
+
+@compiled
+def _identify(record: Any, view: Any, lane: Any) -> None:
+    record["hash"] = view["hash"]
+    for half in range(2):
+        record["lower_ip"][half] = view["lower_ip"][half]
+        record["higher_ip"][half] = view["higher_ip"][half]
+    record["lower_port"] = view["lower_port"]
+    record["higher_port"] = view["higher_port"]
+    record["domain"] = view["domain"]
+    record["start_ns"] = view["start_ns"]
+    record["id_isn"] = view["id_isn"]
+    record["first_seq"] = view["first_seq"]
+    record["sensor"] = lane["sensor"]
+    record["gen"] = view["gen"]
+    record["orig"] = view["orig"]
+    record["family"] = view["family"]
+
+
+@compiled
+def _summarise(summary: Any, me: Any) -> None:
+    summary["bytes"] = me["bytes"]
+    summary["ip_bytes"] = me["ip_bytes"]
+    summary["packets"] = me["packets"]
+    summary["retransmits"] = me["retransmits"]
+    summary["gap_bytes"] = me["gap_bytes"]
+    summary["first_ns"] = me["first_ns"] if me["packets"] else -1
+    summary["last_ns"] = me["last_ns"] if me["packets"] else -1
+    summary["isn"] = np.int64(me["iss"]) if me["bits"] & ISS_KNOWN else -1
+    summary["mss"] = np.int64(me["mss"]) if me["mss"] else -1
+    summary["wscale"] = np.int64(me["wscale"]) if me["wscale"] != NO_WSCALE and me["syn_count"] else -1
+    summary["flags"] = me["flags"]
+    summary["state"] = me["state"]
+    summary["sack_permitted"] = 1 if me["bits"] & SACK_OK else 0
+    summary["timestamps"] = 1 if me["bits"] & TS_OK else 0
+
+
+@compiled
+def _local(view: Any) -> Any:
+    """Index of LOCAL: which end, by role, is the capturing host's."""
+    local = np.int64(view["local"])
+    if local == LOWER or local == HIGHER:
+        return 1 if local == np.int64(view["orig"]) else 2
+    return 3 if local == BOTH else 0
+
+
+@compiled
+def _copy_log(memory: Any, output: Any, view: Any) -> Any:
+    """Write the view's transitions, those taken back left out; how many."""
+    control = memory.control[_NONE]
+    at = control["transitions_n"]
+    orig = originator(view)
+    entry = np.uint64(view["log_head"])
+    n = _NONE
+    while entry != _NONE:
+        row = memory.log[entry]
+        if row["to"]:
+            written = output.transitions[at + n]
+            written["t_ns"] = row["t_ns"]
+            written["lag_ns"] = row["lag_ns"]
+            written["packet_ns"] = row["packet_ns"]
+            written["endpoint"] = 0 if np.uint64(row["side"]) == orig else 1
+            written["to"] = row["to"]
+            written["event"] = row["event"]
+            written["certainty"] = row["certainty"]
+            written["from"] = 0
+            n += _ONE
+        entry = np.uint64(row["next"])
+    control["transitions_n"] = at + n
+    return n
+
+
+@compiled
+def write_flow(memory: Any, output: Any, view: Any, reason: Any) -> None:
+    """Write the record of a view that ends."""
+    control = memory.control[_NONE]
+    queue = memory.queues[np.uint64(view["queue"])]
+    lane = memory.lanes[np.uint64(view["lane"])]
+    own = memory.slices[np.uint64(queue["own"])]
+    record = output.flows[control["flows_n"]]
+    control["flows_n"] += _ONE
+    own["n_flows"] += _ONE
+    _identify(record, view, lane)
+    record["slice"] = queue["slice"]
+    record["n"] = own["n_flows"]
+    record["end_ns"] = view["last_ns"]
+    record["syn_rtt_ns"] = view["syn_rtt_ns"]
+    record["ack_rtt_ns"] = view["ack_rtt_ns"]
+    record["dropped"] = lane["dropped"] - view["dropped"]
+    record["log"] = control["transitions_n"]
+    record["log_n"] = _copy_log(memory, output, view)
+    record["end_reason"] = reason
+    record["local"] = _local(view)
+    record["local_how"] = view["local_how"]
+    record["orient"] = view["orient"]
+    record["handshake"] = handshake(view)
+    record["validated"] = 1 if view["marks"] & VIEW_VALID else 0
+    kind = teardown(view, reason)
+    record["teardown"] = kind
+    record["segments"] = close_segments(view) if kind == TD_ORDERLY else 0
+    record["active_closer"] = 3 if kind == TD_SIMULTANEOUS else role_of(view, np.int64(view["first_closer"]))
+    record["by"] = role_of(view, np.int64(view["reset_by"]))
+    record["rst_form"] = view["rst_form"]
+    record["cause"] = view["cause"]
+    record["completeness"] = view["completeness"]
+    record["alerts"] = view["alerts"]
+    orig = originator(view)
+    o, r = view["ends"][orig], view["ends"][_ONE - orig]
+    record["syn_count"] = o["syn_count"]
+    record["synack_count"] = r["syn_count"]
+    _summarise(record["ends"][_NONE], o)
+    _summarise(record["ends"][_ONE], r)
+
+
+@compiled
+def write_event(memory: Any, output: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
+    """Begin an event of a view; the row, for the caller to fill in the rest."""
+    control = memory.control[_NONE]
+    queue = memory.queues[np.uint64(view["queue"])]
+    own = memory.slices[np.uint64(queue["own"])]
+    event = output.events[control["events_n"]]
+    control["events_n"] += _ONE
+    own["n_events"] += _ONE
+    _identify(event, view, memory.lanes[np.uint64(view["lane"])])
+    event["slice"] = queue["slice"]
+    event["n"] = own["n_events"]
+    event["kind"] = kind
+    event["ts_ns"] = ts_ns
+    event["k"] = k
+    event["value_ns"] = -1
+    event["certainty"] = 0
+    event["severity"] = 1
+    event["by"] = 0
+    event["endpoint"] = 0
+    event["from"] = 0
+    event["to"] = 0
+    event["event"] = 0
+    event["rst_form"] = 0
+    event["cause"] = 0
+    event["evidence"] = control["evidence_n"]
+    event["evidence_n"] = 0
+    return event
+
+
+@compiled
+def write_evidence(memory: Any, output: Any, view: Any, event: Any, closing: Any) -> None:
+    """Name the packets that an event rests on: those of the opening, or those of the closing."""
+    control = memory.control[_NONE]
+    orig = originator(view)
+    entry = np.uint64(view["packets_head"])
+    while entry != _NONE:
+        packet = memory.packets[entry]
+        if closing == (packet["role"] >= ROLE_FIN_ORIG):
+            row = output.evidence[control["evidence_n"]]
+            control["evidence_n"] += _ONE
+            event["evidence_n"] += 1
+            me, peer = view["ends"][np.uint64(packet["side"])], view["ends"][np.uint64(1 - np.int64(packet["side"]))]
+            row["t_ns"] = packet["t_ns"]
+            row["seq"] = _relative(me, packet["seq"])
+            row["ack"] = _relative(peer, packet["ack"]) if packet["flags"] & 0x10 else 0
+            row["len"] = packet["len"]
+            row["flags"] = packet["flags"]
+            row["from"] = 0 if np.uint64(packet["side"]) == orig else 1
+            row["role"] = packet["role"]
+        entry = np.uint64(packet["next"])
+
+
+@compiled
+def _relative(me: Any, seq: Any) -> Any:
+    if me["bits"] & ISS_KNOWN and distance(seq, me["iss"]) >= -1:
+        return plus(seq, -np.int64(me["iss"]))
+    return np.int64(seq)

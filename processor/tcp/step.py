@@ -1,0 +1,116 @@
+"""One step of one endpoint, and the leaves that both directions share.
+
+`work` is WORK, `me` and `peer` are ENDPOINT, `x` is SEGMENT: records, written through. `me` is always the endpoint that
+the function is about; which end opened the connection never matters.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from processor.tcp.figure5 import NEXT, TX_RST, UNKNOWN
+from processor.tcp.layout import ACTIVE, NO_STEP, REVOKED, STEPS_MAX
+from processor.tcp.seqnum import distance, plus
+from synfin.compiled import compiled
+from synfin.wire.segment import FIN, SYN
+
+OBSERVED: Final = 0  # as in event.CERTAINTIES
+INFERRED: Final = 1
+ASSUMED: Final = 2
+PRESUMED: Final = 3
+TIMER: Final = 4
+
+
+@compiled
+def segment_end(x: Any) -> Any:
+    """Sequence number after the segment: SYN and FIN count one each."""
+    flags = np.int64(x["flags"])
+    return plus(x["seq"], np.int64(x["len"]) + ((flags & SYN) >> 1) + (flags & FIN))
+
+
+@compiled
+def stamp(work: Any, t_ns: Any, packet_ns: Any, lag_ns: Any, certainty: Any) -> None:
+    """Set time and certainty of the steps that follow."""
+    work["t_ns"] = t_ns
+    work["packet_ns"] = packet_ns
+    work["lag_ns"] = lag_ns
+    work["certainty"] = certainty
+
+
+@compiled
+def step_as(work: Any, me: Any, event: Any, certainty: Any) -> bool:
+    """Ask the table and write down the step, if it is one. True when the state changed."""
+    state = me["state"]
+    opened = np.uint64(1) if me["bits"] & ACTIVE else np.uint64(0)
+    to = NEXT[opened, np.uint64(state), np.uint64(event)]
+    if to == state or work["n"] >= STEPS_MAX:
+        return False
+    done = work["steps"][np.uint64(work["n"])]
+    done["t_ns"] = work["t_ns"]
+    done["lag_ns"] = work["lag_ns"]
+    done["packet_ns"] = work["packet_ns"]
+    done["drop_from"] = NO_STEP
+    done["side"] = me["side"]
+    done["to"] = to
+    done["event"] = event
+    done["certainty"] = certainty
+    me["last_step"] = work["filed"] + work["n"]
+    me["last_from"] = state
+    me["last_event"] = event
+    me["last_certainty"] = certainty
+    me["state"] = to
+    me["state_ns"] = work["t_ns"]
+    me["was"] |= np.uint16(1 << np.int64(to))
+    work["n"] += 1
+    return True
+
+
+@compiled
+def step(work: Any, me: Any, event: Any) -> bool:
+    """`step_as` with the certainty that was stamped."""
+    return step_as(work, me, event, work["certainty"])
+
+
+@compiled
+def take_back(work: Any, me: Any, ordinal: Any, state: Any) -> None:
+    """Take back the endpoint's transitions from `ordinal` on: it is in `state` again."""
+    if work["n"] >= STEPS_MAX:
+        return
+    done = work["steps"][np.uint64(work["n"])]
+    done["drop_from"] = ordinal
+    done["side"] = me["side"]
+    done["to"] = UNKNOWN
+    done["event"] = 0
+    done["t_ns"] = work["t_ns"]
+    done["lag_ns"] = 0
+    done["packet_ns"] = work["t_ns"]
+    done["certainty"] = INFERRED
+    me["was"] &= np.uint16(0xFFFF ^ (1 << np.int64(me["state"])))
+    me["state"] = state
+    me["state_ns"] = work["t_ns"]
+    me["bits"] |= REVOKED
+    me["last_event"] = 0
+    work["n"] += 1
+
+
+@compiled
+def take_back_last(work: Any, me: Any) -> None:
+    """Take back the endpoint's last transition."""
+    take_back(work, me, me["last_step"], me["last_from"])
+
+
+@compiled
+def note_reset(work: Any, me: Any, form: Any, by: Any) -> None:
+    """Remember the first RST that counted: its form, and 1 + side of the end that sent it."""
+    if me["state"] != UNKNOWN and work["reset_by"] == 0:
+        work["rst_form"] = form
+        work["reset_by"] = by
+
+
+@compiled
+def after(a: Any, b: Any) -> Any:
+    """Whether sequence number a is after b."""
+    return distance(a, b) > 0
+
+
+assert NEXT[0, UNKNOWN, TX_RST] == UNKNOWN

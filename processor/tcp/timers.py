@@ -1,0 +1,86 @@
+"""How long a view waits in each state, in event time of its own lane."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from processor.tcp.figure5 import (
+    CLOSE_WAIT,
+    CLOSED,
+    ESTABLISHED,
+    FIN_WAIT_2,
+    LISTEN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+    UNKNOWN,
+)
+from processor.tcp.hold import NEVER_NS, hold_deadline
+from processor.tcp.layout import VIEW_OVER
+from synfin.compiled import compiled
+
+SECOND: Final = 1_000_000_000
+SYN_SENT_NS: Final = 70 * SECOND  # after the last SYN; Linux's longest gap between two is 64 s
+SYN_RECEIVED_NS: Final = 40 * SECOND  # after the last SYN,ACK; Linux waits 32 s after its fifth
+FIN_WAIT_2_NS: Final = 60 * SECOND  # tcp_fin_timeout
+TIME_WAIT_NS: Final = 60 * SECOND  # TCP_TIMEWAIT_LEN, where RFC 9293 has 2 MSL of two minutes each
+CLOSING_NS: Final = 120 * SECOND  # FIN-WAIT-1, CLOSING and LAST-ACK: beyond Linux's retries of an orphan
+IDLE_NS: Final = 7_500 * SECOND  # above the two hours of tcp_keepalive_time
+ONE_SIDED_NS: Final = 300 * SECOND  # picked up in mid-stream, or only one direction seen
+LINGER_NS: Final = 10 * SECOND  # after the end: takes late segments, so that they open no new view
+
+_FIRST, _SECOND = np.uint64(0), np.uint64(1)
+
+
+@compiled
+def finished(me: Any) -> bool:
+    """Whether the endpoint has no connection any more, or none that a timer of ours would end."""
+    state = me["state"]
+    return state == CLOSED or state == TIME_WAIT or state == LISTEN or state == UNKNOWN
+
+
+@compiled
+def is_over(view: Any) -> bool:
+    """Whether both endpoints are done and nothing waits for proof."""
+    a, b = view["ends"][_FIRST], view["ends"][_SECOND]
+    return finished(a) and finished(b) and not a["hold_n"] and not b["hold_n"]
+
+
+@compiled
+def one_sided(view: Any) -> bool:
+    """Whether one direction was never seen, or the opening was not."""
+    a, b = view["ends"][_FIRST], view["ends"][_SECOND]
+    return not a["packets"] or not b["packets"] or not (a["syn_count"] or b["syn_count"])
+
+
+@compiled
+def state_deadline(view: Any, me: Any) -> Any:
+    """When the timer of the endpoint's state ends."""
+    state = me["state"]
+    if state == ESTABLISHED or state == CLOSE_WAIT:
+        return view["last_ns"] + (ONE_SIDED_NS if one_sided(view) else IDLE_NS)
+    if state == SYN_SENT:
+        return me["state_ns"] + SYN_SENT_NS
+    if state == SYN_RECEIVED:
+        return me["state_ns"] + SYN_RECEIVED_NS
+    if state == TIME_WAIT:
+        return me["state_ns"] + TIME_WAIT_NS
+    if state == FIN_WAIT_2:
+        return view["last_ns"] + FIN_WAIT_2_NS
+    if state == CLOSED or state == LISTEN or state == UNKNOWN:
+        return np.int64(NEVER_NS)
+    return view["last_ns"] + CLOSING_NS
+
+
+@compiled
+def view_deadline(holds: Any, view: Any) -> Any:
+    """The earliest deadline of the view."""
+    if view["marks"] & VIEW_OVER:
+        return view["last_ns"] + LINGER_NS
+    deadline = np.int64(NEVER_NS)
+    for side in range(2):
+        me = view["ends"][np.uint64(side)]
+        deadline = min(deadline, state_deadline(view, me), hold_deadline(holds, view, me))
+    if view["tentative"]:
+        deadline = min(deadline, holds[np.uint64(view["tentative"])]["segment"]["t_ns"] + SYN_SENT_NS)
+    return deadline

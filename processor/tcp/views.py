@@ -1,0 +1,458 @@
+"""The life of a view: it begins with a segment, files its steps, raises its events, and ends as a record."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from processor.tcp.figure5 import NEW_ISN, TIME_WAIT, TX_FIN
+from processor.tcp.heap import heap_move, heap_push, heap_remove
+from processor.tcp.hold import assume_head, drop_holds, free_hold
+from processor.tcp.index import insert, keyed_hash, remove
+from processor.tcp.layout import (
+    EVENT_ESTABLISHED,
+    EVENT_HANDSHAKE,
+    EVENT_TEARDOWN,
+    GONE,
+    NO_STEP,
+    NO_WSCALE,
+    PACKETS_MAX,
+    VIEW_LIVE,
+    VIEW_OVER,
+)
+from processor.tcp.record import (
+    ROLE_ACK,
+    ROLE_FIN_ORIG,
+    ROLE_RST,
+    ROLE_SYN,
+    ROLE_SYNACK,
+    write_event,
+    write_evidence,
+    write_flow,
+)
+from processor.tcp.step import INFERRED, stamp, step_as
+from processor.tcp.story import (
+    END,
+    EVICTED,
+    HS_UNSEEN,
+    NO_REASON,
+    REUSED,
+    TD_ABORT,
+    TD_FIN_THEN_RST,
+    TD_IDLE,
+    TD_NONE,
+    TD_REUSED,
+    TD_SILENT,
+    both_open,
+    handshake,
+    originator,
+    role_of,
+    teardown,
+)
+from processor.tcp.timers import is_over, view_deadline
+from synfin.compiled import compiled
+from synfin.wire.event import EVENT_KINDS, HANDSHAKES, SEVERITIES, TEARDOWNS
+from synfin.wire.segment import ACK, FIN, HIGHER, LOWER, RST, SYN
+
+LOG_MAX: Final = 512  # transitions of one view; beyond them states are kept and no longer logged
+_NONE: Final = np.uint64(0)
+_ONE: Final = np.uint64(1)
+
+KIND_TRANSITION: Final = EVENT_KINDS.index("transition")
+KIND_ESTABLISHED: Final = EVENT_KINDS.index("established")
+KIND_ALERT: Final = EVENT_KINDS.index("alert.abnormal_teardown")
+# handshake.* and teardown.* by index of HANDSHAKES and TEARDOWNS; 0 where there is no such event
+KIND_OF_HANDSHAKE: Final = np.array(
+    [EVENT_KINDS.index(f"handshake.{name}") if f"handshake.{name}" in EVENT_KINDS else 0 for name in HANDSHAKES], np.uint8
+)
+KIND_OF_TEARDOWN: Final = np.array(
+    [EVENT_KINDS.index(f"teardown.{name}") if f"teardown.{name}" in EVENT_KINDS else 0 for name in TEARDOWNS], np.uint8
+)
+INFO: Final = SEVERITIES.index("info")
+NOTICE: Final = SEVERITIES.index("notice")
+WARN: Final = SEVERITIES.index("warn")
+ALERT: Final = SEVERITIES.index("alert")
+
+ORIENT_PRESUMED: Final = 0  # as in event.ORIENT
+ORIENT_SYN: Final = 1
+ORIENT_SYNACK: Final = 2
+ORIENT_PORT: Final = 3
+
+
+@compiled
+def _clear_endpoint(me: Any, side: Any) -> None:
+    me["first_ns"] = -1
+    me["last_ns"] = -1
+    me["state_ns"] = 0
+    me["rx_ns"] = -(1 << 62)
+    me["fin_ns"] = 0
+    me["bytes"] = 0
+    me["ip_bytes"] = 0
+    me["packets"] = 0
+    me["retransmits"] = 0
+    me["gap_bytes"] = 0
+    me["iss"] = 0
+    me["irs"] = 0
+    me["snd_una"] = 0
+    me["snd_nxt"] = 0
+    me["fin_end"] = 0
+    me["rcv_nxt"] = 0
+    me["rcv_wup"] = 0
+    me["edge"] = 0
+    me["sack_max"] = 0
+    me["ts_recent"] = 0
+    me["bad_ack"] = 0
+    me["rx_end"] = 0
+    me["rx_ack"] = 0
+    me["window_max"] = 0
+    me["hold_head"] = 0
+    me["hold_tail"] = 0
+    me["bits"] = 0
+    me["was"] = 0
+    me["flags"] = 0
+    me["mss"] = 0
+    me["syn_count"] = 0
+    me["last_step"] = NO_STEP
+    me["undo_step"] = NO_STEP
+    me["wscale"] = NO_WSCALE
+    me["state"] = 0
+    me["last_from"] = 0
+    me["last_event"] = 0
+    me["last_certainty"] = 0
+    me["undo_state"] = 0
+    me["hold_n"] = 0
+    me["side"] = side
+
+
+@compiled
+def _orient(view: Any, x: Any) -> None:
+    """Decide who is the originator, and what the ids rest on, by the view's first segment."""
+    flags = np.int64(x["flags"])
+    sender = HIGHER if x["sender"] == HIGHER else LOWER
+    view["id_isn"] = -1
+    if flags & SYN and flags & ACK:
+        view["orig"] = LOWER + HIGHER - sender
+        view["orient"] = ORIENT_SYNACK
+        view["id_isn"] = (np.int64(x["ack"]) - 1) & 0xFFFFFFFF
+    elif flags & SYN:
+        view["orig"] = sender
+        view["orient"] = ORIENT_SYN
+        view["id_isn"] = np.int64(x["seq"])
+    else:
+        view["orig"] = LOWER if view["lower_port"] >= view["higher_port"] else HIGHER
+        view["orient"] = ORIENT_PORT if view["lower_port"] != view["higher_port"] else ORIENT_PRESUMED
+
+
+@compiled
+def open_view(memory: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) -> Any:
+    """Begin a view for the tuple of a FLOW (or of another VIEW) with its first segment; its number."""
+    control, views = memory.control[_NONE], memory.views
+    v = np.uint64(control["views_free"])
+    view = views[v]
+    control["views_free"] = view["next"]
+    control["views_left"] -= 1
+    control["views_live"] += _ONE
+    queue = memory.queues[queue_number]
+    own = memory.slices[np.uint64(queue["own"])]
+    view["hash"] = tuple_row["hash"]
+    for half in range(2):
+        view["lower_ip"][half] = tuple_row["lower_ip"][half]
+        view["higher_ip"][half] = tuple_row["higher_ip"][half]
+    view["lower_port"] = tuple_row["lower_port"]
+    view["higher_port"] = tuple_row["higher_port"]
+    view["domain"] = tuple_row["domain"]
+    view["family"] = tuple_row["family"]
+    view["start_ns"] = x["t_ns"]
+    view["last_ns"] = x["t_ns"]
+    view["first_seq"] = x["seq"]
+    view["lane"] = queue["lane"]
+    view["gen"] = gen
+    view["marks"] = VIEW_LIVE
+    view["syn_rtt_ns"] = -1
+    view["ack_rtt_ns"] = -1
+    view["dropped"] = memory.lanes[np.uint64(queue["lane"])]["dropped"]
+    view["queue"] = queue_number
+    view["log_head"] = 0
+    view["log_tail"] = 0
+    view["packets_head"] = 0
+    view["packets_tail"] = 0
+    view["tentative"] = 0
+    view["tentative_n"] = 0
+    view["steps"] = 0
+    view["packets_n"] = 0
+    view["local"] = 0
+    view["local_how"] = 0
+    view["completeness"] = 0
+    view["events"] = 0
+    view["first_closer"] = 0
+    view["reset_by"] = 0
+    view["rst_form"] = 0
+    view["cause"] = 0
+    view["alerts"] = 0
+    _clear_endpoint(view["ends"][_NONE], 0)
+    _clear_endpoint(view["ends"][_ONE], 1)
+    _orient(view, x)
+    view["serial"] = own["serial"]
+    own["serial"] += _ONE
+    own["views"] += _ONE
+    queue["views"] += 1
+    insert(memory.index, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
+    view["deadline_ns"] = x["t_ns"]  # settled when its first segment is filed
+    queue["root"] = heap_push(views, np.uint64(queue["root"]), v)
+    return v
+
+
+@compiled
+def close_view(memory: Any, output: Any, work: Any, v: Any, reason: Any) -> None:
+    """End a view: assume what waits, raise what is left to raise, write its record, give its rows back."""
+    view = memory.views[v]
+    control, holds = memory.control[_NONE], memory.holds
+    for side in range(2):
+        me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
+        while me["hold_n"]:
+            assume_head(control, holds, work, view, me, peer)
+    file_steps(memory, output, work, view, view["last_ns"], reason)
+    if view["marks"] & VIEW_OVER and reason != EVICTED and not (reason == REUSED and _in_time_wait(view)):
+        reason = END  # it had ended by itself, whatever came then
+    write_flow(memory, output, view, reason)
+    release_view(memory, v)
+
+
+@compiled
+def _in_time_wait(view: Any) -> bool:
+    return view["ends"][_NONE]["state"] == TIME_WAIT or view["ends"][_ONE]["state"] == TIME_WAIT
+
+
+@compiled
+def release_view(memory: Any, v: Any) -> None:
+    """Take a view out of everything and give its rows back to their pools."""
+    control, views = memory.control[_NONE], memory.views
+    view = views[v]
+    queue = memory.queues[np.uint64(view["queue"])]
+    queue["root"] = heap_remove(views, np.uint64(queue["root"]), v)
+    queue["views"] -= 1
+    memory.slices[np.uint64(queue["own"])]["views"] -= _ONE
+    remove(memory.index, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
+    for side in range(2):
+        drop_holds(control, memory.holds, view["ends"][np.uint64(side)])
+    if view["tentative"]:
+        free_hold(control, memory.holds, np.uint64(view["tentative"]))
+    entry = np.uint64(view["log_head"])
+    while entry != _NONE:
+        following = np.uint64(memory.log[entry]["next"])
+        memory.log[entry]["next"] = control["log_free"]
+        control["log_free"] = entry
+        control["log_left"] += 1
+        entry = following
+    entry = np.uint64(view["packets_head"])
+    while entry != _NONE:
+        following = np.uint64(memory.packets[entry]["next"])
+        memory.packets[entry]["next"] = control["packets_free"]
+        control["packets_free"] = entry
+        control["packets_left"] += 1
+        entry = following
+    view["marks"] = 0  # its tuple stays readable: the next incarnation copies it
+    view["next"] = control["views_free"]
+    control["views_free"] = v
+    control["views_left"] += 1
+    control["views_live"] -= _ONE
+
+
+@compiled
+def note_packet(memory: Any, view: Any, x: Any, side: Any) -> None:
+    """Keep a packet that events may name; RSTs find room for as long as there is any."""
+    flags = np.int64(x["flags"])
+    if view["packets_n"] >= PACKETS_MAX - (0 if flags & RST else 1):
+        return
+    control = memory.control[_NONE]
+    entry = np.uint64(control["packets_free"])
+    row = memory.packets[entry]
+    control["packets_free"] = row["next"]
+    control["packets_left"] -= 1
+    row["next"] = 0
+    row["t_ns"] = x["t_ns"]
+    row["seq"] = x["seq"]
+    row["ack"] = x["ack"]
+    row["len"] = x["len"]
+    row["flags"] = x["flags"]
+    row["side"] = side
+    if flags & RST:
+        row["role"] = ROLE_RST
+    elif flags & FIN:
+        row["role"] = ROLE_FIN_ORIG + (0 if side == originator(view) else 1)
+    elif flags & SYN:
+        row["role"] = ROLE_SYNACK if flags & ACK else ROLE_SYN
+    else:
+        row["role"] = ROLE_ACK
+    if view["packets_n"]:
+        memory.packets[np.uint64(view["packets_tail"])]["next"] = entry
+    else:
+        view["packets_head"] = entry
+    view["packets_tail"] = entry
+    view["packets_n"] += 1
+
+
+@compiled
+def _log(memory: Any, view: Any, done: Any) -> None:
+    """Append a step to the view's log, or strike out what it takes back."""
+    if done["drop_from"] != NO_STEP:
+        entry, ordinal = np.uint64(view["log_head"]), np.int64(0)
+        while entry != _NONE:
+            row = memory.log[entry]
+            if ordinal >= np.int64(done["drop_from"]) and row["side"] == done["side"]:
+                row["to"] = 0
+            ordinal += 1
+            entry = np.uint64(row["next"])
+    if view["steps"] >= LOG_MAX:
+        return
+    control = memory.control[_NONE]
+    entry = np.uint64(control["log_free"])
+    row = memory.log[entry]
+    control["log_free"] = row["next"]
+    control["log_left"] -= 1
+    row["next"] = 0
+    row["t_ns"] = done["t_ns"]
+    row["lag_ns"] = done["lag_ns"]
+    row["packet_ns"] = done["packet_ns"]
+    row["side"] = done["side"]
+    row["to"] = done["to"]
+    row["event"] = done["event"]
+    row["certainty"] = done["certainty"]
+    if view["steps"]:
+        memory.log[np.uint64(view["log_tail"])]["next"] = entry
+    else:
+        view["log_head"] = entry
+    view["log_tail"] = entry
+    view["steps"] += 1
+
+
+@compiled
+def file_steps(memory: Any, output: Any, work: Any, view: Any, now_ns: Any, reason: Any) -> None:
+    """Move the steps of a row into the view's log and raise the events that they make; `work` is empty after."""
+    certainty = np.int64(0)
+    for i in range(work["n"]):
+        done = work["steps"][np.uint64(i)]
+        if memory.control[_NONE]["with_transitions"] and done["to"]:
+            _raise_transition(memory, output, view, done)
+        if done["event"] == TX_FIN and not view["first_closer"]:
+            view["first_closer"] = 1 + np.int64(done["side"])
+        certainty = max(certainty, np.int64(done["certainty"]))
+        _log(memory, view, done)
+    if work["reset_by"] and not view["reset_by"]:
+        view["reset_by"] = work["reset_by"]
+        view["rst_form"] = work["rst_form"]
+        view["cause"] = work["cause"]
+    work["n"] = 0
+    work["filed"] = view["steps"]
+    work["reset_by"] = 0
+    over = is_over(view)
+    if over:
+        view["marks"] |= VIEW_OVER
+    else:
+        view["marks"] &= np.uint8(0xFF ^ VIEW_OVER)
+    _raise_opened(memory, output, view, now_ns, certainty)
+    if over or reason != NO_REASON:
+        _raise_ended(memory, output, view, now_ns, certainty, reason)
+
+
+@compiled
+def _raise_transition(memory: Any, output: Any, view: Any, done: Any) -> None:
+    event = write_event(memory, output, view, KIND_TRANSITION, done["t_ns"], view["steps"])
+    event["certainty"] = done["certainty"]
+    event["severity"] = 0
+    event["endpoint"] = 0 if np.uint64(done["side"]) == originator(view) else 1
+    event["to"] = done["to"]
+    event["event"] = done["event"]
+
+
+@compiled
+def _raise_handshake(memory: Any, output: Any, view: Any, now_ns: Any, certainty: Any) -> None:
+    kind = handshake(view)
+    view["events"] |= EVENT_HANDSHAKE
+    event = write_event(memory, output, view, KIND_OF_HANDSHAKE[np.uint64(kind)], now_ns, 0)
+    event["certainty"] = certainty
+    event["value_ns"] = view["syn_rtt_ns"]
+    event["by"] = role_of(view, np.int64(view["reset_by"]))
+    event["rst_form"] = view["rst_form"]
+    write_evidence(memory, output, view, event, False)
+
+
+@compiled
+def _raise_opened(memory: Any, output: Any, view: Any, now_ns: Any, certainty: Any) -> None:
+    """`established`, and the handshake's kind, when both endpoints hold the connection for open."""
+    if view["events"] & EVENT_ESTABLISHED or not both_open(view):
+        return
+    view["events"] |= EVENT_ESTABLISHED
+    if handshake(view) != HS_UNSEEN and not view["events"] & EVENT_HANDSHAKE:
+        _raise_handshake(memory, output, view, now_ns, certainty)
+    event = write_event(memory, output, view, KIND_ESTABLISHED, now_ns, 0)
+    event["certainty"] = certainty
+    write_evidence(memory, output, view, event, False)
+
+
+@compiled
+def _raise_ended(memory: Any, output: Any, view: Any, now_ns: Any, certainty: Any, reason: Any) -> None:
+    """The kind of a handshake that failed, or of the teardown; once."""
+    kind = teardown(view, reason)
+    if kind == TD_NONE:
+        opening = handshake(view)
+        early = reason != NO_REASON and not view["marks"] & VIEW_OVER  # cut off: what was not seen proves nothing
+        if view["events"] & EVENT_HANDSHAKE or opening == HS_UNSEEN or early:
+            return
+        _raise_handshake(memory, output, view, now_ns, certainty)
+        return
+    if view["events"] & EVENT_TEARDOWN:
+        return
+    view["events"] |= EVENT_TEARDOWN
+    event = write_event(memory, output, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, 0)
+    _fill_ending(view, event, certainty)
+    abnormal = kind == TD_ABORT or kind == TD_SILENT
+    if abnormal:
+        event["severity"] = WARN
+    elif kind == TD_FIN_THEN_RST or kind == TD_REUSED:
+        event["severity"] = NOTICE
+    elif kind == TD_IDLE:
+        event["severity"] = INFO
+    write_evidence(memory, output, view, event, True)
+    if abnormal and _loss_free(memory, view):
+        view["alerts"] |= np.uint64(1 << KIND_ALERT)
+        alert = write_event(memory, output, view, KIND_ALERT, now_ns, 0)
+        _fill_ending(view, alert, certainty)
+        alert["severity"] = ALERT
+        write_evidence(memory, output, view, alert, True)
+
+
+@compiled
+def _fill_ending(view: Any, event: Any, certainty: Any) -> None:
+    event["certainty"] = certainty
+    event["value_ns"] = view["last_ns"] - view["start_ns"]
+    event["by"] = role_of(view, np.int64(view["reset_by"] if view["reset_by"] else view["first_closer"]))
+    event["rst_form"] = view["rst_form"]
+    event["cause"] = view["cause"]
+
+
+@compiled
+def _loss_free(memory: Any, view: Any) -> bool:
+    """Whether no loss of our own could explain what looks abnormal."""
+    lost = memory.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
+    return not lost and not view["ends"][_NONE]["gap_bytes"] and not view["ends"][_ONE]["gap_bytes"]
+
+
+@compiled
+def settle(memory: Any, v: Any) -> None:
+    """Move the view in its queue when its true deadline is earlier than the one it stands by."""
+    view = memory.views[v]
+    deadline = view_deadline(memory.holds, view)
+    if deadline < view["deadline_ns"] or view["deadline_ns"] == view["start_ns"]:
+        queue = memory.queues[np.uint64(view["queue"])]
+        queue["root"] = heap_move(memory.views, np.uint64(queue["root"]), v, deadline)
+
+
+@compiled
+def begun_anew(memory: Any, output: Any, work: Any, view: Any, side: Any, t_ns: Any) -> None:
+    """The endpoint opens with another ISN: its old connection had ended without a packet."""
+    me = view["ends"][side]
+    stamp(work, t_ns, t_ns, max(t_ns - me["last_ns"], 0), INFERRED)
+    if step_as(work, me, NEW_ISN, INFERRED):
+        me["bits"] |= GONE
+    file_steps(memory, output, work, view, t_ns, NO_REASON)
+
