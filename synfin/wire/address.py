@@ -16,18 +16,18 @@ _MAPPED: Final = np.uint64(0xFFFF)  # upper half of the lower number of ::ffff:0
 _DOT: Final = np.uint64(ord("."))
 _COLON: Final = np.uint64(ord(":"))
 _OCTETS: Final = pieces([str(n) for n in range(256)])
-_PREFIX: Final = pieces(["::ffff:"])
+_PREFIX: Final = pieces(["::ffff:", "::"])
 
 
 @compiled
-def _ipv4(words: Any, at: Any, x: Any) -> Any:
-    at = put(words, at, _OCTETS, (x >> np.uint64(24)) & _BYTE)
-    at = put_char(words, at, _DOT)
-    at = put(words, at, _OCTETS, (x >> _U16) & _BYTE)
-    at = put_char(words, at, _DOT)
-    at = put(words, at, _OCTETS, (x >> _U8) & _BYTE)
-    at = put_char(words, at, _DOT)
-    return put(words, at, _OCTETS, x & _BYTE)
+def _ipv4(out: Any, at: Any, x: Any) -> Any:
+    at += put(out[at], _OCTETS[(x >> np.uint64(24)) & _BYTE])
+    at += put_char(out[at], _DOT)
+    at += put(out[at], _OCTETS[(x >> _U16) & _BYTE])
+    at += put_char(out[at], _DOT)
+    at += put(out[at], _OCTETS[(x >> _U8) & _BYTE])
+    at += put_char(out[at], _DOT)
+    return at + put(out[at], _OCTETS[x & _BYTE])
 
 
 @compiled
@@ -50,26 +50,27 @@ def _longest_zeros(high: Any, low: Any) -> Any:
 
 
 @compiled
-def _ipv6(words: Any, at: Any, high: Any, low: Any) -> Any:
+def _ipv6(out: Any, at: Any, high: Any, low: Any) -> Any:
     if high == _U0 and low >> np.uint64(32) == _MAPPED:
-        return _ipv4(words, put(words, at, _PREFIX, _U0), low)  # RFC 5952 section 5: a known prefix before an IPv4
+        # RFC 5952 section 5: a known prefix before an IPv4 address.
+        return _ipv4(out, at + put(out[at], _PREFIX[_U0]), low)
     first, end = _longest_zeros(high, low)
     i = _U0
     while i < _U8:
         if i == first:
-            at = put_char(words, put_char(words, at, _COLON), _COLON)
+            at += put(out[at], _PREFIX[_U1])
             i = end
         else:
-            if i != _U0 and i != end:
-                at = put_char(words, at, _COLON)
-            at = hex_group(words, at, _group(high, low, i))
+            if i not in (_U0, end):
+                at += put_char(out[at], _COLON)
+            at += hex_group(out[at], _group(high, low, i))
             i = i + _U1
     return at
 
 
 @compiled
-def address(words: Any, at: Any, ip: Any, family: Any) -> Any:
-    """Write an address of a FLOW, two uint64 in network order, high half first."""
+def address(out: Any, at: Any, ip: Any, family: Any) -> Any:
+    """Write an address of a FLOW, two uint64 in network order, high half first; returns the next place."""
     if family == 4:
-        return _ipv4(words, at, ip[_U1])
-    return _ipv6(words, at, ip[_U0], ip[_U1])
+        return _ipv4(out, at, ip[_U1])
+    return _ipv6(out, at, ip[_U0], ip[_U1])

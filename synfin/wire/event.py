@@ -123,6 +123,8 @@ _IDENTITY: Final = [
     ("family", "u1"),
     ("pad", "u1", (2,)),
 ]
+IDENTITY: Final = np.dtype(_IDENTITY)
+assert IDENTITY.itemsize == 80
 
 ENDPOINT_SUMMARY: Final = np.dtype(
     [

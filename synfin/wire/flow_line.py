@@ -21,7 +21,7 @@ from synfin.wire.event import (
     STATES,
     TEARDOWNS,
 )
-from synfin.wire.json_parts import FLAG_BITS, cause, enumeration, ip_and_port, seen_flags
+from synfin.wire.json_parts import FLAG_BITS, cause, enumeration, ip_and_port, seen_flags, sensor_name
 from synfin.wire.segment import SYN
 from synfin.wire.text import base64_160, hex_128, nullable, number, pieces, put, signed
 
@@ -97,152 +97,156 @@ _U1: Final = np.uint64(1)
 
 
 @compiled
-def _who(words: Any, at: Any, row: Any, ids: Any, sensor: Any) -> Any:
+def _who(out: Any, at: Any, row: Any, ids: Any, sensor: Any) -> Any:
     """From the beginning to `orient`: ids, time, vantage. Also returns where the view_id begins."""
-    at = put(words, at, _KEYS, _HEAD)
-    at = hex_128(words, at, ids["flow"])
-    at = put(words, at, _KEYS, _GEN)
-    at = number(words, at, np.uint64(row["gen"]))
-    at = put(words, at, _KEYS, _COMMUNITY)
-    at = base64_160(words, at, ids["community"])
-    at = put(words, at, _KEYS, _START)
-    at = signed(words, at, row["start_ns"])
-    at = put(words, at, _KEYS, _END)
-    at = signed(words, at, row["end_ns"])
-    view = put(words, at, _END_REASON, np.uint64(row["end_reason"]))
-    at = hex_128(words, view, ids["view"])
-    at = put(words, at, _KEYS, _SENSOR)
-    for i in range((sensor["n"] + np.uint64(7)) >> np.uint64(3)):
-        words[at + (i << np.uint64(3))]["w"] = sensor["w"][i]
-    at = put(words, at + sensor["n"], _LOCAL, np.uint64(row["local"]))
-    at = put(words, at, _LOCAL_HOW, np.uint64(row["local_how"]))
-    at = number(words, at, np.uint64(row["domain"]))
-    return put(words, at, _ORIENT, np.uint64(row["orient"])), view
+    at += put(out[at], _KEYS[_HEAD])
+    at += hex_128(out[at], ids["flow"])
+    at += put(out[at], _KEYS[_GEN])
+    at += number(out[at], np.uint64(row["gen"]))
+    at += put(out[at], _KEYS[_COMMUNITY])
+    at += base64_160(out[at], ids["community"])
+    at += put(out[at], _KEYS[_START])
+    at += signed(out[at], row["start_ns"])
+    at += put(out[at], _KEYS[_END])
+    at += signed(out[at], row["end_ns"])
+    at += put(out[at], _END_REASON[np.uint64(row["end_reason"])])
+    view = at
+    at += hex_128(out[at], ids["view"])
+    at += put(out[at], _KEYS[_SENSOR])
+    at += sensor_name(out, at, sensor)
+    at += put(out[at], _LOCAL[np.uint64(row["local"])])
+    at += put(out[at], _LOCAL_HOW[np.uint64(row["local_how"])])
+    at += number(out[at], np.uint64(row["domain"]))
+    return at + put(out[at], _ORIENT[np.uint64(row["orient"])]), view
 
 
 @compiled
-def _endpoint(words: Any, at: Any, row: Any, i: Any) -> Any:
+def _endpoint(out: Any, at: Any, row: Any, i: Any) -> Any:
     """What one end did, from its address to `last_ns`."""
     end = row["ends"][i]
-    at = ip_and_port(words, at, row, i)
-    at = put(words, at, _STATE, np.uint64(end["state"]))
-    at = number(words, at, end["bytes"])
-    at = put(words, at, _KEYS, _IP_BYTES)
-    at = number(words, at, end["ip_bytes"])
-    at = put(words, at, _KEYS, _PACKETS)
-    at = number(words, at, end["packets"])
-    at = put(words, at, _KEYS, _RETRANSMITS)
-    at = number(words, at, end["retransmits"])
-    at = put(words, at, _FLAGS, np.uint64(end["flags"]) & _FLAG_BITS)
-    at = nullable(words, at, end["first_ns"])
-    at = put(words, at, _KEYS, _LAST)
-    return nullable(words, at, end["last_ns"])
+    at = ip_and_port(out, at, row, i)
+    at += put(out[at], _STATE[np.uint64(end["state"])])
+    at += number(out[at], end["bytes"])
+    at += put(out[at], _KEYS[_IP_BYTES])
+    at += number(out[at], end["ip_bytes"])
+    at += put(out[at], _KEYS[_PACKETS])
+    at += number(out[at], end["packets"])
+    at += put(out[at], _KEYS[_RETRANSMITS])
+    at += number(out[at], end["retransmits"])
+    at += put(out[at], _FLAGS[np.uint64(end["flags"]) & _FLAG_BITS])
+    at += nullable(out[at], end["first_ns"])
+    at += put(out[at], _KEYS[_LAST])
+    return at + nullable(out[at], end["last_ns"])
 
 
 @compiled
-def _options(words: Any, at: Any, end: Any) -> Any:
+def _options(out: Any, at: Any, end: Any) -> Any:
     """Options of an end's SYN; `null` when its SYN was not seen."""
     if end["flags"] & SYN == 0:
-        return put(words, at, _KEYS, _NULL)
-    at = put(words, at, _KEYS, _MSS)
-    at = nullable(words, at, end["mss"])
-    at = put(words, at, _KEYS, _WSCALE)
-    at = nullable(words, at, end["wscale"])
-    at = put(words, at, _SACK, np.uint64(end["sack_permitted"] != 0))
-    return put(words, at, _TIMESTAMPS, np.uint64(end["timestamps"] != 0))
+        return at + put(out[at], _KEYS[_NULL])
+    at += put(out[at], _KEYS[_MSS])
+    at += nullable(out[at], end["mss"])
+    at += put(out[at], _KEYS[_WSCALE])
+    at += nullable(out[at], end["wscale"])
+    at += put(out[at], _SACK[np.uint64(end["sack_permitted"] != 0)])
+    return at + put(out[at], _TIMESTAMPS[np.uint64(end["timestamps"] != 0)])
 
 
 @compiled
-def _handshake(words: Any, at: Any, row: Any) -> Any:
-    at = put(words, at, _HANDSHAKE, np.uint64(row["handshake"]))
-    at = nullable(words, at, row["syn_rtt_ns"])
-    at = put(words, at, _KEYS, _ACK_RTT)
-    at = nullable(words, at, row["ack_rtt_ns"])
-    at = put(words, at, _KEYS, _SYNS)
-    at = number(words, at, np.uint64(row["syn_count"]))
-    at = put(words, at, _KEYS, _SYNACKS)
-    at = number(words, at, np.uint64(row["synack_count"]))
-    at = put(words, at, _VALIDATED, np.uint64(row["validated"] != 0))
-    at = nullable(words, at, row["ends"][_ORIG_END]["isn"])
-    at = put(words, at, _KEYS, _ISN_RESP)
-    at = nullable(words, at, row["ends"][_RESP_END]["isn"])
-    at = put(words, at, _KEYS, _OPTIONS)
-    at = _options(words, at, row["ends"][_ORIG_END])
-    at = put(words, at, _KEYS, _OPTIONS_RESP)
-    return _options(words, at, row["ends"][_RESP_END])
+def _handshake(out: Any, at: Any, row: Any) -> Any:
+    at += put(out[at], _HANDSHAKE[np.uint64(row["handshake"])])
+    at += nullable(out[at], row["syn_rtt_ns"])
+    at += put(out[at], _KEYS[_ACK_RTT])
+    at += nullable(out[at], row["ack_rtt_ns"])
+    at += put(out[at], _KEYS[_SYNS])
+    at += number(out[at], np.uint64(row["syn_count"]))
+    at += put(out[at], _KEYS[_SYNACKS])
+    at += number(out[at], np.uint64(row["synack_count"]))
+    at += put(out[at], _VALIDATED[np.uint64(row["validated"] != 0)])
+    at += nullable(out[at], row["ends"][_ORIG_END]["isn"])
+    at += put(out[at], _KEYS[_ISN_RESP])
+    at += nullable(out[at], row["ends"][_RESP_END]["isn"])
+    at += put(out[at], _KEYS[_OPTIONS])
+    at = _options(out, at, row["ends"][_ORIG_END])
+    at += put(out[at], _KEYS[_OPTIONS_RESP])
+    return _options(out, at, row["ends"][_RESP_END])
 
 
 @compiled
-def _teardown(words: Any, at: Any, row: Any) -> Any:
-    at = put(words, at, _TEARDOWN, np.uint64(row["teardown"]))
-    at = put(words, at, _SEGMENTS, np.uint64(row["segments"]))
-    at = put(words, at, _ACTIVE, np.uint64(row["active_closer"]))
-    at = put(words, at, _BY, np.uint64(row["by"]))
-    at = put(words, at, _RST_FORM, np.uint64(row["rst_form"]))
-    at = cause(words, at, np.uint64(row["cause"]))
-    return put(words, at, _KEYS, _CLOSE)
+def _teardown(out: Any, at: Any, row: Any) -> Any:
+    at += put(out[at], _TEARDOWN[np.uint64(row["teardown"])])
+    at += put(out[at], _SEGMENTS[np.uint64(row["segments"])])
+    at += put(out[at], _ACTIVE[np.uint64(row["active_closer"])])
+    at += put(out[at], _BY[np.uint64(row["by"])])
+    at += put(out[at], _RST_FORM[np.uint64(row["rst_form"])])
+    at = cause(out, at, np.uint64(row["cause"]))
+    return at + put(out[at], _KEYS[_CLOSE])
 
 
 @compiled
-def _transition(words: Any, at: Any, step: Any) -> Any:
+def _transition(out: Any, at: Any, step: Any) -> Any:
     """One transition without its closing brace."""
-    at = put(words, at, _ENDPOINT, np.uint64(step["endpoint"]))
-    at = put(words, at, _TO, np.uint64(step["to"]))
-    at = put(words, at, _EVENT, np.uint64(step["event"]))
-    at = signed(words, at, step["t_ns"])
+    at += put(out[at], _ENDPOINT[np.uint64(step["endpoint"])])
+    at += put(out[at], _TO[np.uint64(step["to"])])
+    at += put(out[at], _EVENT[np.uint64(step["event"])])
+    at += signed(out[at], step["t_ns"])
     if step["lag_ns"] != 0:
-        at = signed(words, put(words, at, _KEYS, _LAG), step["lag_ns"])
+        at += put(out[at], _KEYS[_LAG])
+        at += signed(out[at], step["lag_ns"])
     if step["packet_ns"] != step["t_ns"]:
-        at = signed(words, put(words, at, _KEYS, _PACKET), step["packet_ns"])
+        at += put(out[at], _KEYS[_PACKET])
+        at += signed(out[at], step["packet_ns"])
     if step["certainty"] != 0:
-        at = put(words, at, _CERTAINTY, np.uint64(step["certainty"]))
+        at += put(out[at], _CERTAINTY[np.uint64(step["certainty"])])
     return at
 
 
 @compiled
-def _transitions(words: Any, at: Any, row: Any, table: Any) -> Any:
-    at = put(words, at, _KEYS, _TRANSITIONS)
+def _transitions(out: Any, at: Any, row: Any, table: Any) -> Any:
+    at += put(out[at], _KEYS[_TRANSITIONS])
     first, n = np.uint64(row["log"]), np.uint64(row["log_n"])
     for i in range(first, first + n):
-        at = _transition(words, at, table[i])
-        at = put(words, at, _KEYS, _NEXT if i + _U1 < first + n else _CLOSE)
+        at = _transition(out, at, table[i])
+        at += put(out[at], _KEYS[_NEXT if i + _U1 < first + n else _CLOSE])
     return at
 
 
 @compiled
-def _quality(words: Any, at: Any, row: Any) -> Any:
+def _quality(out: Any, at: Any, row: Any) -> Any:
     """From `completeness` to the end of the line."""
-    at = put(words, at, _KEYS, _COMPLETENESS)
-    at = number(words, at, np.uint64(row["completeness"]))
-    at = put(words, at, _KEYS, _DROPPED)
-    at = number(words, at, row["dropped"])
-    at = put(words, at, _KEYS, _GAP)
-    at = number(words, at, row["ends"][_ORIG_END]["gap_bytes"] + row["ends"][_RESP_END]["gap_bytes"])
-    at = put(words, at, _KEYS, _ALERTS)
+    at += put(out[at], _KEYS[_COMPLETENESS])
+    at += number(out[at], np.uint64(row["completeness"]))
+    at += put(out[at], _KEYS[_DROPPED])
+    at += number(out[at], row["dropped"])
+    at += put(out[at], _KEYS[_GAP])
+    at += number(out[at], row["ends"][_ORIG_END]["gap_bytes"] + row["ends"][_RESP_END]["gap_bytes"])
+    at += put(out[at], _KEYS[_ALERTS])
     raised = row["alerts"] & _ALERT_BITS
     more = False
     if raised != np.uint64(0):
         for i in range(_KINDS):
             if (raised >> i) & _U1 != np.uint64(0):
-                at = put(words, at, _KEYS, _COMMA) if more else at
-                at = put(words, at, _ALERT, i)
+                if more:
+                    at += put(out[at], _KEYS[_COMMA])
+                at += put(out[at], _ALERT[i])
                 more = True
-    return put(words, at, _KEYS, _TAIL)
+    return at + put(out[at], _KEYS[_TAIL])
 
 
 @compiled
-def write_flows(words: Any, rows: Any, transitions: Any, ids: Any, sensors: Any, spans: Any) -> None:
+def write_flows(out: Any, rows: Any, transitions: Any, ids: Any, sensors: Any, spans: Any) -> None:
     """Write a line for each FLOW_RECORD and note in `spans` (SPAN[]) where it and its view_id lie."""
     at = np.uint64(0)
     for i in range(np.uint64(len(rows))):
         row, span, start = rows[i], spans[i], at
-        at, view = _who(words, at, row, ids[i], sensors[np.uint64(row["sensor"])])
-        at = _endpoint(words, at, row, _ORIG_END)
-        at = _endpoint(words, put(words, at, _KEYS, _RESP), row, _RESP_END)
-        at = _handshake(words, at, row)
-        at = _teardown(words, at, row)
-        at = _transitions(words, at, row, transitions)
-        at = _quality(words, at, row)
+        at, view = _who(out, at, row, ids[i], sensors[np.uint64(row["sensor"])])
+        at = _endpoint(out, at, row, _ORIG_END)
+        at += put(out[at], _KEYS[_RESP])
+        at = _endpoint(out, at, row, _RESP_END)
+        at = _handshake(out, at, row)
+        at = _teardown(out, at, row)
+        at = _transitions(out, at, row, transitions)
+        at = _quality(out, at, row)
         span["start"], span["end"] = start, at
         span["id_at"], span["id_n"] = view, np.uint64(32)
         span["key_at"], span["key_n"] = view, np.uint64(32)

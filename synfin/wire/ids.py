@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfin.compiled import compiled
+from synfin.wire.event import IDENTITY
 from synfin.wire.sha1 import DIGEST_ROW, LANES, ROWS, sha1_block, sha1_start
 
 IDS: Final = np.dtype(
@@ -184,7 +185,10 @@ def identify(rows: npt.NDArray[np.void], sensors: tuple[str, ...]) -> npt.NDArra
         if int(rows["sensor"].max()) >= len(sensors):
             message = f"a record names sensor {rows['sensor'].max()} of {len(sensors)}"
             raise IndexError(message)
-        _identify(np.zeros(ROWS * LANES, np.uint32), rows, sensor_digests(sensors), ids)
+        # Both kinds of record begin alike: their first columns alone are one kind of row, and the kernels one kernel.
+        first = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)[:, : IDENTITY.itemsize]
+        identity = np.ascontiguousarray(first).reshape(-1).view(IDENTITY)
+        _identify(np.zeros(ROWS * LANES, np.uint32), identity, sensor_digests(sensors), ids)
     return ids
 
 

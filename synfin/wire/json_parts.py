@@ -63,33 +63,41 @@ def is_lower(row: Any, end: Any) -> Any:
 
 
 @compiled
-def ip_and_port(words: Any, at: Any, row: Any, end: Any) -> Any:
+def ip_and_port(out: Any, at: Any, row: Any, end: Any) -> Any:
     """Write the rest of an endpoint's address, from behind `"ip":"` to the port."""
     lower = is_lower(row, end)
-    at = address(words, at, row["lower_ip"] if lower else row["higher_ip"], row["family"])
-    at = put(words, at, _IP, _U0)
-    at = put(words, at, _END_KEYS, _PORT)
-    return number(words, at, np.uint64(row["lower_port"] if lower else row["higher_port"]))
+    at = address(out, at, row["lower_ip"] if lower else row["higher_ip"], row["family"])
+    at += put(out[at], _IP[_U0])
+    at += put(out[at], _END_KEYS[_PORT])
+    return at + number(out[at], np.uint64(row["lower_port"] if lower else row["higher_port"]))
 
 
 @compiled
-def cause(words: Any, at: Any, bits: Any) -> Any:
+def sensor_name(out: Any, at: Any, sensor: Any) -> Any:
+    """Write a name that is JSON already; returns its length."""
+    for i in range((sensor["n"] + np.uint64(7)) >> np.uint64(3)):
+        out[at + (i << np.uint64(3))]["w"][_U0] = sensor["w"][i]
+    return sensor["n"]
+
+
+@compiled
+def cause(out: Any, at: Any, bits: Any) -> Any:
     """Write `,"cause":[…]`; bits is uint64."""
-    at = put(words, at, _END_KEYS, _CAUSE)
+    at += put(out[at], _END_KEYS[_CAUSE])
     more = False
     for i in range(_CAUSE_N):
         if (bits >> i) & _U1 != _U0:
             if more:
-                at = put(words, at, _END_KEYS, _COMMA)
-            at = put(words, at, _CAUSE_NAMES, i)
+                at += put(out[at], _END_KEYS[_COMMA])
+            at += put(out[at], _CAUSE_NAMES[i])
             more = True
-    return put(words, at, _END_KEYS, _CLOSE)
+    return at + put(out[at], _END_KEYS[_CLOSE])
 
 
 @compiled
-def step_of(words: Any, at: Any, row: Any) -> Any:
+def step_of(out: Any, at: Any, row: Any) -> Any:
     """Write which endpoint went from which state to which, and by what, of an event."""
-    at = put(words, at, _END_KEYS, _ORIG_FROM + np.uint64(row["endpoint"] != 0))
-    at = put(words, at, _FROM, np.uint64(row["from"]))
-    at = put(words, at, _TO, np.uint64(row["to"]))
-    return put(words, at, _EVENT, np.uint64(row["event"]))
+    at += put(out[at], _END_KEYS[_ORIG_FROM + np.uint64(row["endpoint"] != 0)])
+    at += put(out[at], _FROM[np.uint64(row["from"])])
+    at += put(out[at], _TO[np.uint64(row["to"])])
+    return at + put(out[at], _EVENT[np.uint64(row["event"])])

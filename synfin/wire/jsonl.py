@@ -15,7 +15,7 @@ from synfin.wire.event import EVENT_KINDS, Records
 from synfin.wire.event_line import EVENT_MAX, EVIDENCE_MAX, write_events
 from synfin.wire.flow_line import FLOW_MAX, TRANSITION_MAX, write_flows
 from synfin.wire.ids import identify
-from synfin.wire.text import SLACK, words_of
+from synfin.wire.text import SLACK, windows
 
 SPAN: Final = np.dtype(
     [
@@ -111,7 +111,7 @@ def _write(
     room += len(rows) * int(sensors["n"].max(initial=0)) + SLACK
     buffer = np.empty(room, np.uint8)  # only the part that is written to costs memory
     if len(rows):
-        kernel(words_of(buffer), rows, table, ids, sensors, spans)
+        kernel(windows(buffer), rows, table, ids, sensors, spans)
     return buffer[: int(spans["end"][-1]) if len(rows) else 0], spans
 
 

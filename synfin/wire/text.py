@@ -1,8 +1,9 @@
 """Kernels that write text into a byte buffer: fixed pieces, numbers, hexadecimal, base64.
 
-The buffer comes as `words`, a view on it in which item i is the eight bytes that begin at byte i, so that one store
-writes up to eight characters; what is written too much is written over by the next piece. Every kernel takes `at`, the
-next byte to write, and returns the one behind what it wrote. Whoever makes the buffer leaves SLACK bytes at the end.
+The buffer comes as `out`, a view in which item i is the window of 64 bytes that begin at byte i. A kernel that writes
+one thing takes the window where it shall stand and returns how many bytes it took; it may write rubbish behind them,
+which the next one overwrites. Stores are of eight bytes, and a window is one pointer: an array would be seven arguments
+and, for numba, a count of references.
 """
 
 from collections.abc import Iterable
@@ -13,14 +14,15 @@ import numpy.typing as npt
 
 from synfin.compiled import compiled
 
-# A record of one packed field: numba then takes no alignment for granted.
-WORD: Final = np.dtype([("w", "<u8")])
+WINDOW: Final = np.dtype([("w", "<u8", (8,))])  # not aligned, so numba takes no alignment for granted
 PIECE: Final = np.dtype([("w", "<u8", (8,)), ("n", "<u8")])  # up to 64 bytes of text, and how many
 PIECE_MAX: Final = 64
-SLACK: Final = 64
+SLACK: Final = 64  # bytes that a buffer must have behind its text
 
-_U0, _U1, _U2, _U3, _U4, _U6, _U7, _U8 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 6, 7, 8))
-_U10, _U12, _U16, _U20, _U32, _U56 = (np.uint64(n) for n in (10, 12, 16, 20, 32, 56))
+_U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8, _U10, _U12 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12))
+_U16, _U20, _U24, _U28, _U32, _U36, _U48, _U56, _U64 = (np.uint64(n) for n in (16, 20, 24, 28, 32, 36, 48, 56, 64))
+_LOW_16: Final = np.uint64(0xFFFF)
+_PAIR: Final = np.uint64(0xFFF)
 _HUNDRED: Final = np.uint64(100)
 _TEN_4: Final = np.uint64(10_000)
 _TEN_8: Final = np.uint64(100_000_000)
@@ -36,9 +38,9 @@ _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 _PAIRS: Final = np.array([a | b << 8 for a in _BASE64 for b in _BASE64], np.uint64)  # two characters from 12 bits
 
 
-def words_of(buffer: npt.NDArray[np.uint8]) -> npt.NDArray[np.void]:
-    """The view through which the kernels write; the last seven bytes have no word of their own."""
-    return np.ndarray((max(len(buffer) - 7, 0),), WORD, buffer.data, strides=(1,))
+def windows(buffer: npt.NDArray[np.uint8]) -> npt.NDArray[np.void]:
+    """The view through which the kernels write: a window for each byte that has 63 behind it."""
+    return np.ndarray((max(len(buffer) - 63, 0),), WINDOW, buffer.data, strides=(1,))
 
 
 def pieces(texts: Iterable[str], rows: int = 0) -> npt.NDArray[np.void]:
@@ -55,29 +57,22 @@ def pieces(texts: Iterable[str], rows: int = 0) -> npt.NDArray[np.void]:
 
 
 @compiled
-def put(words: Any, at: Any, table: Any, index: Any) -> Any:
-    """Write a piece; index is uint64."""
-    piece = table[index]
-    w = piece["w"]
+def put(here: Any, piece: Any) -> Any:
+    """Write a piece."""
+    to, w = here["w"], piece["w"]
     a, b, c, d = w[_U0], w[_U1], w[_U2], w[_U3]  # all loads first: only then are they one wide load
-    words[at]["w"] = a
-    words[at + _U8]["w"] = b
-    words[at + _U8 + _U8]["w"] = c
-    words[at + _U8 + _U16]["w"] = d
+    to[_U0], to[_U1], to[_U2], to[_U3] = a, b, c, d
     if piece["n"] > _U32:
-        a, b, c, d = w[_U4], w[_U4 + _U1], w[_U6], w[_U7]
-        words[at + _U32]["w"] = a
-        words[at + _U32 + _U8]["w"] = b
-        words[at + _U32 + _U16]["w"] = c
-        words[at + _U56]["w"] = d
-    return at + piece["n"]
+        a, b, c, d = w[_U4], w[_U5], w[_U6], w[_U7]
+        to[_U4], to[_U5], to[_U6], to[_U7] = a, b, c, d
+    return piece["n"]
 
 
 @compiled
-def put_char(words: Any, at: Any, char: Any) -> Any:
+def put_char(here: Any, char: Any) -> Any:
     """Write one ASCII character, given as uint64."""
-    words[at]["w"] = char
-    return at + _U1
+    here["w"][_U0] = char
+    return _U1
 
 
 @compiled
@@ -96,52 +91,62 @@ def eight_digits(x: Any) -> Any:
 
 
 @compiled
-def _leading(words: Any, at: Any, x: Any) -> Any:
-    """Write x < 10^8 without leading zeros."""
-    digits = eight_digits(x)
-    v = digits | _LAST_BYTE  # 0 has one digit
-    below = (v - _U1) & ~v & _HIGH_BITS  # the top bit of every byte that is all zero before the first that is not
-    zeros = ((below >> _U7) * _BYTES) >> _U56
-    words[at]["w"] = (digits | _ZEROS) >> (zeros << _U3)
-    return at + _U8 - zeros
+def _zeros(digits: Any) -> Any:
+    """How many of eight digits are zeros before the first other one; 7 of zero, which has one digit."""
+    v = digits | _LAST_BYTE
+    below = (v - _U1) & ~v & _HIGH_BITS  # the top bit of every byte that is wholly below the lowest bit set
+    return ((below >> _U7) * _BYTES) >> _U56
 
 
 @compiled
-def number(words: Any, at: Any, x: Any) -> Any:
+def number(here: Any, x: Any) -> Any:
     """Write a uint64 in decimal."""
+    to = here["w"]
     if x < _TEN_8:
-        return _leading(words, at, x)
+        low = eight_digits(x)
+        zeros = _zeros(low)
+        to[_U0] = (low | _ZEROS) >> (zeros << _U3)
+        return _U8 - zeros
+    high = x // _TEN_8
+    low = eight_digits(x - high * _TEN_8) | _ZEROS
     if x < _TEN_16:
-        high = x // _TEN_8
-        at = _leading(words, at, high)
-    else:
-        top = x // _TEN_16
-        at = _leading(words, at, top)
-        x = x - top * _TEN_16
-        high = x // _TEN_8
-        words[at]["w"] = eight_digits(high) | _ZEROS
-        at = at + _U8
-    words[at]["w"] = eight_digits(x - high * _TEN_8) | _ZEROS
-    return at + _U8
+        top = eight_digits(high)
+        zeros = _zeros(top)
+        top = (top | _ZEROS) >> (zeros << _U3)
+        half = (_U8 - zeros) << _U2  # half the bits that are taken: a shift by all 64 at once is not defined
+        to[_U0] = top | ((low << half) << half)
+        to[_U1] = (low >> (_U32 - half)) >> (_U32 - half)
+        return _U16 - zeros
+    first = high // _TEN_8
+    middle = eight_digits(high - first * _TEN_8) | _ZEROS
+    top = eight_digits(first)
+    zeros = _zeros(top)
+    taken = (_U8 - zeros) << _U3  # at most four digits: 2^64 has twenty
+    to[_U0] = ((top | _ZEROS) >> (zeros << _U3)) | (middle << taken)
+    to[_U1] = (middle >> (_U64 - taken)) | (low << taken)
+    to[_U2] = low >> (_U64 - taken)
+    return _U24 - zeros
 
 
 @compiled
-def signed(words: Any, at: Any, x: Any) -> Any:
+def signed(here: Any, x: Any) -> Any:
     """Write an int64 in decimal."""
-    value = np.uint64(x)
-    if x < 0:
-        at = put_char(words, at, _MINUS)
-        value = _U0 - value
-    return number(words, at, value)
+    if x >= 0:
+        return number(here, np.uint64(x))
+    n = number(here, _U0 - np.uint64(x))
+    to = here["w"]
+    a, b, c = to[_U0], to[_U1], to[_U2]
+    to[_U0], to[_U1], to[_U2] = (a << _U8) | _MINUS, (b << _U8) | (a >> _U56), (c << _U8) | (b >> _U56)
+    return n + _U1
 
 
 @compiled
-def nullable(words: Any, at: Any, x: Any) -> Any:
+def nullable(here: Any, x: Any) -> Any:
     """Write an integer that is missing when it is -1: as `null` then."""
     if x == -1:
-        words[at]["w"] = _NULL
-        return at + _U4
-    return signed(words, at, x)
+        here["w"][_U0] = _NULL
+        return _U4
+    return signed(here, x)
 
 
 @compiled
@@ -155,31 +160,35 @@ def _hex_8(x: Any) -> Any:
 
 
 @compiled
-def hex_128(words: Any, at: Any, digest: Any) -> Any:
+def hex_128(here: Any, digest: Any) -> Any:
     """Write four 32-bit words as 32 hexadecimal digits."""
     for i in range(_U4):
-        words[at + (i << _U3)]["w"] = _hex_8(np.uint64(digest[i]))
-    return at + _U32
+        here["w"][i] = _hex_8(np.uint64(digest[i]))
+    return _U32
 
 
 @compiled
-def hex_group(words: Any, at: Any, x: Any) -> Any:
+def hex_group(here: Any, x: Any) -> Any:
     """Write x < 2^16 in hexadecimal without leading zeros."""
     zeros = np.uint64(x < np.uint64(0x1000)) + np.uint64(x < np.uint64(0x100)) + np.uint64(x < np.uint64(0x10))
-    words[at]["w"] = _hex_8(x) >> ((_U4 + zeros) << _U3)
-    return at + _U4 - zeros
+    here["w"][_U0] = _hex_8(x) >> ((_U4 + zeros) << _U3)
+    return _U4 - zeros
 
 
 @compiled
-def base64_160(words: Any, at: Any, digest: Any) -> Any:
+def _base64_8(x: Any) -> Any:
+    """Eight characters from 48 bits."""
+    low = _PAIRS[(x >> _U36) & _PAIR] | (_PAIRS[(x >> _U24) & _PAIR] << _U16)
+    return low | (_PAIRS[(x >> _U12) & _PAIR] << _U32) | (_PAIRS[x & _PAIR] << _U48)
+
+
+@compiled
+def base64_160(here: Any, digest: Any) -> Any:
     """Write five 32-bit words as 28 characters of base64."""
-    held, bits, i = _U0, _U0, _U0
-    for _ in range(13):
-        if bits < _U12:
-            held = ((held << _U32) | np.uint64(digest[i])) & np.uint64(0xFFFFFFFFFFF)  # at most 11 bits are left over
-            bits, i = bits + _U32, i + _U1
-        bits = bits - _U12
-        words[at]["w"] = _PAIRS[(held >> bits) & np.uint64(0xFFF)]
-        at = at + _U2
-    words[at]["w"] = (_PAIRS[(held & np.uint64(0xF)) << np.uint64(8)] & np.uint64(0xFF)) | np.uint64(ord("=") << 8)
-    return at + _U2
+    d1, d4 = np.uint64(digest[_U1]), np.uint64(digest[_U4])
+    to = here["w"]
+    to[_U0] = _base64_8((np.uint64(digest[_U0]) << _U16) | (d1 >> _U16))
+    to[_U1] = _base64_8(((d1 & _LOW_16) << _U32) | np.uint64(digest[_U2]))
+    to[_U2] = _base64_8((np.uint64(digest[_U3]) << _U16) | (d4 >> _U16))
+    to[_U3] = (_base64_8((d4 & _LOW_16) << _U32) & np.uint64(0xFFFFFF)) | np.uint64(ord("=") << 24)
+    return _U28

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from synfin.wire.address import address
+from synfin.wire.address import ADDRESS_MAX, address
 from synfin.wire.text import (
     PIECE_MAX,
     SLACK,
@@ -19,7 +19,7 @@ from synfin.wire.text import (
     pieces,
     put,
     signed,
-    words_of,
+    windows,
 )
 from tests.support.json_records import address as address_by_ipaddress
 
@@ -27,11 +27,11 @@ EDGES = sorted({0, 1, 9, 2**63, 2**64 - 1, *(10**k + d for k in range(1, 20) for
 
 
 def written(kernel, *arguments):
-    """What a kernel writes at byte 3 of a buffer whose other bytes must stay out of it."""
-    buffer = np.full(200 + SLACK, ord("#"), np.uint8)
-    end = int(kernel(words_of(buffer), np.uint64(3), *arguments))
+    """What a kernel writes at byte 3 of a buffer whose first bytes are not its own."""
+    buffer = np.full(3 + SLACK, ord("#"), np.uint8)
+    n = int(kernel(windows(buffer)[np.uint64(3)], *arguments))
     assert buffer[:3].tobytes() == b"###"
-    return buffer[3:end].tobytes().decode()
+    return buffer[3 : 3 + n].tobytes().decode()
 
 
 @pytest.mark.parametrize("value", EDGES)
@@ -84,7 +84,10 @@ def test_every_group_of_an_ipv6_address():
 
 def ip(raw, family):
     halves = np.frombuffer(raw, ">u8").astype(np.uint64)
-    return written(address, halves, family), address_by_ipaddress(halves, family)
+    buffer = np.zeros(ADDRESS_MAX + SLACK, np.uint8)
+    end = int(address(windows(buffer), np.uint64(0), halves, family))
+    assert end <= ADDRESS_MAX
+    return buffer[:end].tobytes().decode(), address_by_ipaddress(halves, family)
 
 
 @pytest.mark.parametrize(
