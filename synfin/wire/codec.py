@@ -1,68 +1,249 @@
-"""Batches to bytes and back."""
+"""Batches to bytes and back: what travels through `synfin.packets.v1`. `docs/wire-format.md` describes every byte."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from synfin.errors import ContractError
+from synfin.wire import columns as c
 from synfin.wire.batch import Batch
-from synfin.wire.envelope import Column, Envelope, pack, unpack
-from synfin.wire.key import tuple_hash
+from synfin.wire.envelope import FLOWS_MAX, ROWS_MAX, SENSOR_BYTES_MAX, Column, Envelope, column, pack, unpack
+from synfin.wire.flows import (
+    FLOW_FAMILY,
+    FLOW_ORDER,
+    FLOW_PARTITION,
+    find_kin,
+    finish_flows,
+    put_addresses,
+    put_ends,
+    take_ends,
+)
+from synfin.wire.planes import merge_plane
+from synfin.wire.predict import OPENING, OPENINGS, SLOT
+from synfin.wire.rows import decode_rows, encode_rows, read_tokens
 from synfin.wire.segment import FLOW, SEGMENT
+from synfin.wire.shapes import add_due, count_uses, fault_of
 
-_FLOW_COLUMNS: Final = [(1, "lower_port"), (2, "higher_port"), (3, "domain"), (4, "family")]
-_ADDRESSES: Final = [(5, "lower_ip", 0), (6, "lower_ip", 1), (7, "higher_ip", 0), (8, "higher_ip", 1)]
-_ROW_COLUMNS: Final = [
-    (32 + i, name) for i, name in enumerate(SEGMENT.names or ()) if name not in {"t_ns", "frame", "sack"}
-]
-_TIME: Final = 16
-_SACK: Final = 24
+_U32Array = npt.NDArray[np.uint32]
+_U64Array = npt.NDArray[np.uint64]
+
+MICROSECOND_NS: Final = 1_000  # most capture files count no finer, and three digits of zeros are not worth a byte
+
+
+def _capacity(n: int) -> int:
+    """Length of a hash index for n entries: a power of two, at least twice as many."""
+    return 1 << max(4, (2 * n - 1).bit_length())
+
+
+def _flow_columns(flows: npt.NDArray[np.void]) -> tuple[list[Column], _U32Array]:
+    """The columns of the flow dictionary, and each flow's kin (see flows.find_kin)."""
+    m = len(flows)
+    ends, tokens = np.empty((m, 2), np.uint32), np.empty((m, 2), np.uint32)
+    addresses, count = np.empty((2 * m, 2), np.uint64), np.zeros(1, np.uint64)
+    put_addresses(flows, (addresses, np.zeros(_capacity(2 * m), np.uint32), count), ends)
+    put_ends(ends, tokens)
+    addresses = addresses[: int(count[0])]
+    columns = [
+        column(c.ADDRESS_HIGH, addresses[:, 0], keep=True),
+        column(c.ADDRESS_LOW, addresses[:, 1]),
+        column(c.FLOW_LOWER, tokens[:, 0]),
+        column(c.FLOW_HIGHER, tokens[:, 1]),
+        *(column(number, flows[name]) for number, name in _FLOW_FIELDS),
+    ]
+    return columns, _kin(ends, len(addresses))
+
+
+_FLOW_FIELDS: Final = (
+    *((c.FLOW_LOWER_PORT, "lower_port"), (c.FLOW_HIGHER_PORT, "higher_port")),
+    *((c.FLOW_DOMAIN, "domain"), (c.FLOW_FAMILY, "family")),
+)
+
+
+def _kin(ends: _U32Array, addresses: int) -> _U32Array:
+    kin = np.empty(len(ends), np.uint32)
+    find_kin(ends, np.zeros((addresses, 2), np.uint32), kin)
+    return kin
+
+
+def _row_columns(batch: Batch, kin: _U32Array) -> tuple[list[Column], int]:
+    """The columns of the rows, and the unit of time."""
+    n, m = len(batch.segments), len(kin)
+    words = np.ascontiguousarray(batch.segments).view(np.uint64).reshape(n, c.WORDS)
+    memory = (
+        *(np.empty(2 * m, SLOT), np.zeros(m, np.uint8), np.zeros(m, np.uint32)),
+        *(np.zeros(n + 1, np.uint32), np.zeros(OPENINGS, OPENING)),
+    )
+    shapes = np.empty((n + 1, 4), np.uint64)
+    shapes[0] = 0
+    sink = np.empty(c.VALUES + (c.VALUES - 1 + c.SACK_WORDS_MAX) * n, np.uint32)
+    starts = [c.VALUES + k * n for k in range(c.VALUES)]
+    sink[: c.VALUES] = starts
+    gaps, flow, shape = np.empty(n, np.uint64), np.empty(n, np.uint32), np.empty(n, np.uint32)
+    first = np.int64(batch.first_ns).view(np.uint64)
+    table = (shapes, np.zeros(_capacity(n), np.uint32))
+    bad = int(encode_rows(words, first, kin, memory, table, (gaps, flow, shape, sink)))
+    if bad < n:
+        raise ContractError(f"row {bad} is before the one it follows, or of flow {batch.segments['flow'][bad]} of {m}")
+    unit = _unit(gaps)
+    shapes = shapes[1 : 1 + int(shapes[0, 0])]
+    _check_shapes(shapes)
+    return [
+        column(c.SHAPE_FLAGS, shapes[:, 0], keep=True),
+        *(column(number, shapes[:, k]) for k, number in enumerate(c.SHAPE_WORDS) if k),
+        column(c.ROW_GAP, gaps if unit == 1 else gaps // np.uint64(unit)),
+        column(c.ROW_FLOW, flow),
+        column(c.ROW_SHAPE, shape),
+        *(Column(c.VALUE + k, sink, starts[k], int(sink[k])) for k in range(c.VALUES)),
+    ], unit
+
+
+def _unit(gaps: _U64Array) -> int:
+    """The coarser unit of time that all gaps are whole numbers of."""
+    for some in (gaps[:64], gaps):
+        if (some % np.uint64(MICROSECOND_NS)).any():
+            return 1
+    return MICROSECOND_NS
+
+
+def _check_shapes(shapes: _U64Array) -> None:
+    """Raise where a row of such a shape would hold what no table of the core has an entry for."""
+    fault = fault_of(shapes)
+    if fault is not None:
+        raise ContractError(f"a table of shapes with {fault}")
+
+
+def _check_batch(batch: Batch) -> None:
+    """Raise on what `decode` would refuse: better here, where it can be mended, than at the other end."""
+    n, m = len(batch.segments), len(batch.flows)
+    if n > ROWS_MAX or m > FLOWS_MAX:
+        raise ContractError(f"a batch of {n} rows and {m} flows: at most {ROWS_MAX} and {FLOWS_MAX}")
+    if len(batch.lane.sensor.encode()) > SENSOR_BYTES_MAX:
+        raise ContractError(f"a sensor name of more than {SENSOR_BYTES_MAX} bytes: {batch.lane.sensor!r}")
+    if batch.first_ns > batch.last_ns or (n and int(batch.segments["t_ns"][-1]) > batch.last_ns):
+        raise ContractError(f"times beyond those of the batch, {batch.first_ns} to {batch.last_ns}")
 
 
 def encode(batch: Batch) -> bytes:
-    """The bytes of a batch for `synfin.packets.v1`."""
-    rows, flows = batch.segments, batch.flows
-    times = rows["t_ns"].astype(np.int64)
-    columns = [Column(number, flows[name]) for number, name in _FLOW_COLUMNS]
-    columns += [Column(number, flows[name][:, half]) for number, name, half in _ADDRESSES]
-    columns.append(Column(_TIME, np.diff(times, prepend=batch.first_ns).astype(np.uint64)))
-    columns += [Column(_SACK + k, rows["sack"][:, k]) for k in range(8)]
-    columns += [Column(number, rows[name]) for number, name in _ROW_COLUMNS]
-    return pack(batch, 1, columns)
+    """The bytes of a batch. Rows come back as they are, but for `frame`, which is 0; hashes are made anew.
+
+    ContractError when the batch itself breaks the contract: times that fall, a row without its flow.
+    """
+    _check_batch(batch)
+    flow_columns, kin = _flow_columns(batch.flows) if len(batch.flows) else ([], np.empty(0, np.uint32))
+    row_columns, unit = _row_columns(batch, kin) if len(batch.segments) else ([], 1)
+    return pack(batch, unit, flow_columns + row_columns)
 
 
-def _values(envelope: Envelope, number: int, count: int, dtype: Any) -> npt.NDArray[Any]:
-    """One column as numbers of `dtype`; zeros when it is absent."""
-    out = np.zeros(count, dtype)
-    length, planes = envelope.columns.get(number, (count, []))
-    if length != count:
-        raise ContractError(f"column {number} has {length} values where {count} are due")
-    for k, plane in enumerate(planes):
-        if plane is not None:
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """The columns of an envelope as numbers."""
+
+    envelope: Envelope
+
+    def count(self, number: int, most: int) -> int:
+        """How long a column is, which is how long its table is."""
+        length = self.envelope.columns[number][0] if number in self.envelope.columns else 0
+        if length > most:
+            raise ContractError(f"{c.NAMES[number]}: a table of {length} where {most} are the most that can be used")
+        return length
+
+    def read(self, number: int, out: npt.NDArray[Any]) -> None:
+        """Fill `out`, which holds 0, with a column; it stays as it is when the column is absent."""
+        if number not in self.envelope.columns:
+            return
+        length, planes = self.envelope.columns[number]
+        if length != len(out):
+            raise ContractError(f"{c.NAMES[number]}: {length} numbers where {len(out)} are due")
+        for k, plane in enumerate(planes):
+            if plane is None:
+                continue
             if k >= out.dtype.itemsize:
-                raise ContractError(f"column {number} holds numbers of more than {out.dtype.itemsize} bytes")
-            out.view(np.uint8).reshape(count, -1)[:, k] = plane
-    return out
+                raise ContractError(f"{c.NAMES[number]}: numbers of more than {out.dtype.itemsize} bytes")
+            merge_plane(plane, np.uint64(8 * k), out)
+
+    def values(self, number: int, count: int, dtype: Any) -> npt.NDArray[Any]:
+        """A column as a fresh array."""
+        out = np.zeros(count, dtype)
+        self.read(number, out)
+        return out
+
+
+def _read_flows(reader: _Reader, m: int, place: tuple[int, int]) -> tuple[npt.NDArray[np.void], _U32Array]:
+    """The flow dictionary, and each flow's kin."""
+    addresses = np.zeros((reader.count(c.ADDRESS_HIGH, 2 * m), 2), np.uint64)
+    reader.read(c.ADDRESS_HIGH, addresses[:, 0])
+    reader.read(c.ADDRESS_LOW, addresses[:, 1])
+    tokens, ends = np.zeros((m, 2), np.uint32), np.zeros((m, 2), np.uint32)
+    reader.read(c.FLOW_LOWER, tokens[:, 0])
+    reader.read(c.FLOW_HIGHER, tokens[:, 1])
+    bad = int(take_ends(tokens, np.uint64(len(addresses)), ends))
+    if bad < m:
+        raise ContractError(f"flow {bad}: an address outside the table of {len(addresses)}")
+    flows, fault = np.zeros(m, FLOW), np.zeros(1, np.int64)
+    for number, name in _FLOW_FIELDS:
+        flows[name] = reader.values(number, m, FLOW[name])
+    where = (np.uint64(place[0]), np.uint64(place[1]))
+    bad = int(finish_flows(flows, ends, addresses, where, fault))
+    if bad < m:
+        raise ContractError(f"flow {bad}: {_FAULTS[int(fault[0])]}")
+    return flows, _kin(ends, len(addresses))
+
+
+_FAULTS: Final = {
+    FLOW_ORDER: "its lower end is the higher one",
+    FLOW_FAMILY: "its family is not that of its addresses",
+    FLOW_PARTITION: "its slice is not of this partition",
+}
+
+
+def _read_values(reader: _Reader, shapes: _U64Array, shape: _U32Array) -> _U32Array:
+    """The value columns as a source (see values.py): each has as many numbers as the rows' shapes ask for."""
+    uses, due = np.zeros(len(shapes), np.uint64), np.zeros(c.VALUES, np.uint64)
+    count_uses(shape, uses)
+    add_due(shapes, uses, due)
+    ends = np.cumsum(due).astype(np.int64) + c.VALUES
+    source = np.zeros(int(ends[-1]), np.uint32)
+    begin = c.VALUES
+    for k, end in enumerate(ends.tolist()):
+        source[k] = begin
+        reader.read(c.VALUE + k, source[begin:end])
+        begin = end
+    return source
+
+
+def _read_rows(reader: _Reader, n: int, kin: _U32Array) -> npt.NDArray[np.void]:
+    """The rows, whose flows have the kin given."""
+    head, m = reader.envelope.batch, len(kin)
+    shapes = np.zeros((reader.count(c.SHAPE_FLAGS, n), 4), np.uint64)
+    for k, number in enumerate(c.SHAPE_WORDS):
+        reader.read(number, shapes[:, k])
+    _check_shapes(shapes)
+    flow, shape = np.empty(n, np.uint32), np.empty(n, np.uint32)
+    tokens = (reader.values(c.ROW_FLOW, n, np.uint32), reader.values(c.ROW_SHAPE, n, np.uint32))
+    memory = (np.zeros(m, np.uint32), np.zeros(len(shapes) + 1, np.uint32))
+    bad = int(read_tokens(tokens, np.uint64(m), np.uint64(len(shapes)), memory, (flow, shape)))
+    if bad < n:
+        raise ContractError(f"row {bad}: outside the {m} flows or the {len(shapes)} shapes")
+    gaps = reader.values(c.ROW_GAP, n, np.uint64)
+    source = _read_values(reader, shapes, shape)
+    rows = np.empty(n, SEGMENT)
+    span = (np.int64(head["first_ns"]).view(np.uint64), np.int64(head["last_ns"]).view(np.uint64))
+    slots = (np.empty(2 * m, SLOT), np.zeros(m, np.uint8), np.zeros(OPENINGS, OPENING))
+    columns = (gaps, flow, shape, source)
+    words = rows.view(np.uint64).reshape(n, c.WORDS)
+    bad = int(decode_rows(words, (*span, np.uint64(reader.envelope.unit_ns)), kin, slots, shapes, columns))
+    if bad < n:
+        raise ContractError(f"row {bad}: its time is behind the batch's last")
+    return rows
 
 
 def decode(data: bytes) -> Batch:
-    """The batch from its bytes. ContractError when they are not exactly what `encode` could have written."""
+    """The batch from its bytes. ContractError when anything in them is not as the contract says."""
     envelope = unpack(data)
-    flows = np.zeros(envelope.flows, FLOW)
-    for number, name in _FLOW_COLUMNS:
-        flows[name] = _values(envelope, number, envelope.flows, FLOW[name])
-    for number, name, half in _ADDRESSES:
-        flows[name][:, half] = _values(envelope, number, envelope.flows, np.uint64)
-    for flow in flows:
-        words = (*flow["lower_ip"], flow["lower_port"], *flow["higher_ip"], flow["higher_port"])
-        flow["hash"] = tuple_hash(*(np.uint64(word) for word in words))
-    rows = np.zeros(envelope.rows, SEGMENT)
-    rows["t_ns"] = np.cumsum(_values(envelope, _TIME, envelope.rows, np.uint64)) + np.uint64(envelope.batch["first_ns"])
-    for k in range(8):
-        rows["sack"][:, k] = _values(envelope, _SACK + k, envelope.rows, np.uint32)
-    for number, name in _ROW_COLUMNS:
-        rows[name] = _values(envelope, number, envelope.rows, SEGMENT[name])
-    if len(rows) and int(rows["flow"].max()) >= len(flows):
-        raise ContractError(f"a row of flow {int(rows['flow'].max())} with a dictionary of {len(flows)}")
+    reader = _Reader(envelope)
+    place = (envelope.batch["partition"], envelope.batch["partitions"])
+    flows, kin = _read_flows(reader, envelope.flows, place)
+    rows = _read_rows(reader, envelope.rows, kin) if envelope.rows else np.zeros(0, SEGMENT)
     return Batch(segments=rows, flows=flows, **envelope.batch)

@@ -6,7 +6,8 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
 
 import crc32c
 import numpy as np
@@ -16,6 +17,7 @@ import zstandard
 from synfin.errors import ContractError
 from synfin.wire.batch import GOES_ON, STOPPED, Batch, Lane
 from synfin.wire.key import SLICES
+from synfin.wire.planes import split
 
 MAGIC: Final = b"synfin\x00\x01"  # the last byte is the version
 ROWS_MAX: Final = 65_536
@@ -34,15 +36,25 @@ _ENTRY: Final = np.dtype([("id", "u1"), ("planes", "u1"), ("count", "<u4")])
 assert _HEADER.size == 92
 assert _ENTRY.itemsize == 6
 
-_APART_FROM: Final = 2_048  # a plane this long is compressed apart: its bytes are of another kind than its neighbour's
+_APART_FROM: Final = 1_024  # a plane this long is compressed apart: its bytes are of another kind than its neighbour's
+# Level 1, but for the shortest match: three or four equal bytes in a plane are chance, and cost more than they save.
+_COMPRESSION: Final = zstandard.ZstdCompressionParameters.from_level(1, source_size=16_384, min_match=7)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Some numbers under an id; the numbers are unsigned, and small ones cost no more for a wide dtype."""
+class Column(NamedTuple):
+    """The numbers begin to end of an array, under an id. They are unsigned and contiguous, of 32 bits or 64."""
 
     id: int
-    values: npt.NDArray[Any]
+    numbers: npt.NDArray[Any]
+    begin: int
+    end: int
+    keep: bool = False  # list it although all its numbers are 0: it says how long a table is
+
+
+def column(number: int, values: npt.NDArray[Any], *, keep: bool = False) -> Column:
+    """A column of all values, whatever their layout."""
+    dtype = np.uint64 if values.dtype.itemsize == 8 else np.uint32
+    return Column(number, np.ascontiguousarray(values, dtype), 0, len(values), keep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,48 +68,49 @@ class Envelope:
     columns: dict[int, tuple[int, list[npt.NDArray[np.uint8] | None]]]  # id: count, byte planes with None for zeros
 
 
-def _planes(column: Column) -> tuple[int, list[npt.NDArray[np.uint8]]]:
-    """The byte planes of a column that are not all zero, lowest first, and a mask of which they are."""
-    values = np.ascontiguousarray(column.values)
-    width = values.dtype.itemsize
-    union = int(np.bitwise_or.reduce(values)) if len(values) else 0
-    octets = values.view(np.uint8).reshape(-1, width)
-    present = [k for k in range(width) if (union >> (8 * k)) & 0xFF]
-    return sum(1 << k for k in present), [np.ascontiguousarray(octets[:, k]) for k in present]
+def _body_of(columns: Sequence[Column]) -> tuple[npt.NDArray[np.uint8], list[int], int]:
+    """The planes of the columns and behind them the directory, where each begins, and how many columns there are."""
+    room = sum((each.end - each.begin) * each.numbers.itemsize + _ENTRY.itemsize for each in columns)
+    body, at = np.empty(room, np.uint8), 0
+    begins, entries = [], []
+    for number, numbers, begin, end, keep in columns:
+        mask = int(split(numbers, np.uint64(begin), np.uint64(end), body, np.uint64(at))) if end > begin else 0
+        if mask or keep:
+            entries.append((number, mask, end - begin))
+        for _ in range(mask.bit_count()):
+            begins.append(at)
+            at += end - begin
+    directory = np.array(entries, _ENTRY).view(np.uint8)
+    body[at : at + len(directory)] = directory
+    return body[: at + len(directory)], [*begins, at], len(entries)
 
 
-def _blocks(pieces: Sequence[bytes], compressor: zstandard.ZstdCompressor) -> tuple[npt.NDArray[np.void], list[bytes]]:
-    """Compress pieces, the long ones apart and neighbouring short ones together; as they are when that is no longer."""
-    groups: list[list[bytes]] = [[]]
-    for piece in pieces:
-        if len(piece) >= _APART_FROM:
-            groups += [[piece], []]
-        else:
-            groups[-1].append(piece)
-    raw = [b"".join(group) for group in groups if group]
-    stored = [min(block, compressor.compress(block), key=len) for block in raw]
-    table = np.zeros(len(raw), _BLOCK)
-    table["raw"] = [len(block) for block in raw]
-    table["stored"] = [len(block) for block in stored]
-    return table, stored
+def _blocks(body: npt.NDArray[np.uint8], begins: Sequence[int]) -> tuple[bytes, list[Any]]:
+    """Compress the body, the long planes apart and runs of short ones together. The table of blocks, and the blocks."""
+    compressor = zstandard.ZstdCompressor(compression_params=_COMPRESSION)
+    cuts = {0, len(body)}
+    for begin, end in pairwise([*begins, len(body)]):
+        if end - begin >= _APART_FROM:
+            cuts |= {begin, end}
+    table, blocks = [], []
+    for begin, end in pairwise(sorted(cuts)):
+        raw = body[begin:end]
+        packed = compressor.compress(raw)
+        blocks.append(packed if len(packed) < len(raw) else raw)
+        table.append((len(blocks[-1]), len(raw)))
+    return np.array(table, _BLOCK).tobytes(), blocks
 
 
 def pack(batch: Batch, unit_ns: int, columns: Sequence[Column]) -> bytes:
     """The bytes of a batch from its header fields and columns; a column of zeros is left out."""
     sensor = batch.lane.sensor.encode()
-    entries, pieces = [], []
-    for column in columns:
-        mask, planes = _planes(column)
-        if mask:
-            entries.append((column.id, mask, len(column.values)))
-            pieces += [plane.tobytes() for plane in planes]
-    directory = np.array(entries, _ENTRY).tobytes()
-    table, stored = _blocks([directory, *pieces], zstandard.ZstdCompressor(level=1, write_checksum=False))
-    tail = b"".join((sensor, table.tobytes(), *stored))
+    body, begins, count = _body_of(columns)
+    table, blocks = _blocks(body, begins)
+    tail = b"".join((sensor, table, *blocks))
     fields = (
         *(batch.lane.boot, batch.lane.lane, batch.partition, batch.partitions, batch.end, len(sensor)),
         *(batch.number, batch.clock_epoch, len(batch.segments), batch.first_ns, batch.last_ns),
-        *(batch.captured, batch.dropped, len(batch.flows), unit_ns, len(entries), len(table)),
+        *(batch.captured, batch.dropped, len(batch.flows), unit_ns, count, len(blocks)),
     )
     length = _HEADER.size + len(tail)
     checked = _HEADER.pack(MAGIC, length, 0, *fields)[_CHECKED_FROM:] + tail
@@ -181,24 +194,24 @@ def _body(data: bytes, at: int, blocks: int) -> bytes:
 
 
 def _columns(body: bytes, count: int) -> dict[int, tuple[int, list[npt.NDArray[np.uint8] | None]]]:
-    """Cut the body into the planes that its directory lists."""
-    at = count * _ENTRY.itemsize
-    if at > len(body):
+    """Cut the body into the planes that the directory at its end lists."""
+    end, at = len(body) - count * _ENTRY.itemsize, 0
+    if end < 0:
         raise ContractError(f"a directory of {count} columns in a body of {len(body)} bytes")
     columns: dict[int, tuple[int, list[npt.NDArray[np.uint8] | None]]] = {}
-    for number, mask, length in np.frombuffer(body, _ENTRY, count).tolist():
+    for number, mask, length in np.frombuffer(body, _ENTRY, count, end).tolist():
         if number in columns:
             raise ContractError(f"column {number} twice")
         planes: list[npt.NDArray[np.uint8] | None] = [None] * 8
         for k in range(8):
             if mask >> k & 1:
-                if at + length > len(body):
-                    raise ContractError(f"column {number} reaches beyond the body of {len(body)} bytes")
+                if at + length > end:
+                    raise ContractError(f"column {number} reaches beyond the {end} bytes of the planes")
                 planes[k] = np.frombuffer(body, np.uint8, length, at)
                 at += length
         columns[number] = (length, planes)
-    if at != len(body):
-        raise ContractError(f"{len(body) - at} bytes behind the last column")
+    if at != end:
+        raise ContractError(f"{end - at} bytes behind the last column")
     return columns
 
 
