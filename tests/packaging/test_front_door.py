@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from synfin.cli import COMMANDS, exists
+
 HEAVY = {"numpy", "numba", "scapy", "kafka", "faust", "aiokafka", "asyncio"}
 
 
@@ -30,4 +32,12 @@ sys.stderr.write("\\nMODULES " + repr((code, sorted(sys.modules))))
 def test_help_and_mistakes_import_nothing_heavy(argv, expected):
     code, modules = imported_by(argv)
     assert code in ({expected, None} if expected == 0 else {expected})
+    assert not HEAVY & set(modules)
+
+
+@pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if exists(command)])
+@pytest.mark.parametrize(("flag", "expected"), [("--help", 0), ("--no-such-flag", 2)])
+def test_every_command_answers_help_and_a_wrong_flag_without_them(command, flag, expected):
+    code, modules = imported_by([command, flag])
+    assert code == expected
     assert not HEAVY & set(modules)
