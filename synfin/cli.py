@@ -36,13 +36,13 @@ COMMANDS: Final = {
 }
 
 
-def _exists(command: Command) -> bool:
+def exists(command: Command) -> bool:
     """Whether this installation has the command's module; imports no more than its package."""
     return importlib.util.find_spec(command.module) is not None
 
 
 def _overview() -> argparse.ArgumentParser:
-    rows = [f"  {name:<10} {command.does}" for name, command in COMMANDS.items() if _exists(command)]
+    rows = [f"  {name:<10} {command.does}" for name, command in COMMANDS.items() if exists(command)]
     parser = argparse.ArgumentParser(
         prog="synfin",
         usage="synfin [--version] COMMAND ...",
@@ -79,7 +79,7 @@ def dispatch(argv: list[str]) -> int:
         return EXIT_USAGE
     name, rest = argv[0], argv[1:]
     command = COMMANDS.get(name)
-    if command is None or not _exists(command):
+    if command is None or not exists(command):
         import difflib
 
         near = difflib.get_close_matches(name, COMMANDS, 1)
