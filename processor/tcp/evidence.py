@@ -178,6 +178,10 @@ def _reset(work: Any, me: Any, peer: Any, x: Any) -> None:
         # TX_RST_BARE: the answer to an unacceptable ACK leaves the state as it is, RFC 9293 section 3.5.2, 2
         if me["bits"] & BAD_ACK or form == REPLY:
             return
+    if bare and me["last_event"] == RX_ACKFIN and me["last_certainty"] == ASSUMED:
+        if distance(x["seq"], me["fin_end"]) < 0:  # it answers what came before the ACK that we thought it had taken
+            take_back_last(work, me)
+            form = REPLY
     work["reset_by"] = 1 + me["side"]
     work["rst_form"] = form
     work["cause"] = _cause(me, peer, form)
@@ -193,6 +197,8 @@ def _reset(work: Any, me: Any, peer: Any, x: Any) -> None:
         work["t_ns"] = now
         me["bits"] |= RST_SENT | GONE
         return
+    if state == SYN_RECEIVED and form == ABORT and not me["bits"] & ACTIVE:
+        step_as(work, me, TX_EST, INFERRED)  # a half-open entry of a listener has no connection to abort
     if step(work, me, TX_RST):
         me["bits"] |= RST_SENT
 
@@ -237,11 +243,16 @@ def _syn(work: Any, me: Any, x: Any) -> None:
     state = me["state"]
     if state == SYN_SENT and distance(x["seq"], me["iss"]) == 0:
         me["state_ns"] = work["t_ns"]  # retransmission: the timer begins anew
+    if state == CLOSED and me["syn_count"] and distance(x["seq"], me["iss"]) == 0:
+        take_back_last(work, me)  # it repeats its SYN: what seemed to end the attempt did not
+        return
     if state != UNKNOWN and state != LISTEN and state != CLOSED:
         return
     _begin(me, x)
     me["bits"] |= ACTIVE
     pending = state == LISTEN and me["bits"] & SYN_PENDING
+    if state == LISTEN and me["last_event"] == RX_SYN and not me["bits"] & EVER_LOCAL:
+        take_back_last(work, me)  # that it listened was a presumption
     step(work, me, TX_SYN)
     # At its own host the pending SYN had come before. Elsewhere the two may have crossed: its next segment tells.
     if pending and me["bits"] & EVER_LOCAL:

@@ -20,7 +20,7 @@ from processor.tcp.figure5 import (
     SYN_SENT,
     UNKNOWN,
 )
-from processor.tcp.layout import RCV_KNOWN
+from processor.tcp.layout import NO_STEP, RCV_KNOWN
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, INFERRED, OBSERVED, after, segment_end, stamp
 from synfin.compiled import compiled
@@ -135,6 +135,8 @@ def _proves(x: Any, held: Any) -> bool:
         return False
     end = segment_end(held)
     if end != np.int64(held["seq"]):
+        if np.int64(x["flags"]) & SYN and np.int64(held["flags"]) & (SYN | ACK) == SYN | ACK:
+            return False  # who has taken a SYN,ACK does not answer by one: what it acknowledges is a SYN before
         if not after(end, x["ack"]):
             return True
         for block in range(np.int64(x["sack_n"])):
@@ -166,19 +168,14 @@ def _apply_head(control: Any, holds: Any, work: Any, me: Any, peer: Any) -> None
 def release(memory: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
     """Apply what the endpoint's own segment x proves it to have received before."""
     control, holds = memory.control[_NONE], memory.holds
-    if np.int64(x["flags"]) & RST:
-        _find_trigger(holds, me, x)
-    proved, n = 0, 0
-    h = np.uint64(me["hold_head"])
-    while n < me["hold_n"]:
-        n += 1
-        if _proves(x, holds[h]["segment"]):
-            proved = n
-        h = np.uint64(holds[h]["next"])
-    for _ in range(proved):
+    resets = np.int64(x["flags"]) & RST
+    proved = _answered(holds, me, x) if resets else _last_proved(holds, me, x)
+    for i in range(proved):
         held = holds[np.uint64(me["hold_head"])]["segment"]
-        if np.int64(held["flags"]) & RST:  # it has taken what came after the RST, so it has not taken the RST
+        # What a RST answers found no connection. Who has taken what came after a RST has not taken that RST.
+        if (resets and i == proved - 1) or np.int64(held["flags"]) & RST:
             _pop(control, holds, me)
+            me["undo_step"] = NO_STEP
             continue
         stamp(work, x["t_ns"], x["t_ns"], x["t_ns"] - held["t_ns"], INFERRED)
         _apply_head(control, holds, work, me, peer)
@@ -186,19 +183,33 @@ def release(memory: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
 
 
 @compiled
-def _find_trigger(holds: Any, me: Any, x: Any) -> None:
-    """Let a RST answer the segment that its numbers fit, when several were on their way."""
+def _last_proved(holds: Any, me: Any, x: Any) -> Any:
+    """How many of the waiting segments x proves: all up to the last that it names."""
+    proved = 0
+    h = np.uint64(me["hold_head"])
+    for i in range(np.int64(me["hold_n"])):
+        if _proves(x, holds[h]["segment"]):
+            proved = i + 1
+        h = np.uint64(holds[h]["next"])
+    return proved
+
+
+@compiled
+def _answered(holds: Any, me: Any, x: Any) -> Any:
+    """How many of the waiting segments go up to the one that a RST answers, which is set as the endpoint's last."""
+    answered = 0
     h = np.uint64(me["hold_head"])
     bare = not np.int64(x["flags"]) & ACK
-    for _ in range(np.int64(me["hold_n"])):
+    for i in range(np.int64(me["hold_n"])):
         held = holds[h]["segment"]
         end = segment_end(held)
         if (bare and held["ack"] == x["seq"]) or (not bare and x["seq"] == 0 and end == np.int64(x["ack"])):
             me["rx_ack"] = held["ack"]
             me["rx_end"] = end
             me["rx_ns"] = held["t_ns"]
-            return
+            answered = i + 1
         h = np.uint64(holds[h]["next"])
+    return answered
 
 
 @compiled

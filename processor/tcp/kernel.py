@@ -15,7 +15,7 @@ from processor.tcp.heap import heap_move
 from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release
 from processor.tcp.incarnation import incarnation, opens, renew, side_of, verdict
 from processor.tcp.index import find, keyed_hash, same_tuple
-from processor.tcp.layout import ACTIVE, EVER_LOCAL, GONE, SND_KNOWN, STEPS_MAX, VIEW_LIVE, VIEW_OVER, VIEW_VALID
+from processor.tcp.layout import ACTIVE, EVER_LOCAL, GONE, NO_STEP, SND_KNOWN, STEPS_MAX, VIEW_LIVE, VIEW_OVER, VIEW_VALID
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, OBSERVED, TIMER, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
@@ -217,8 +217,10 @@ def apply_segment(memory: Any, output: Any, work: Any, v: Any, x: Any) -> None:
     waits = False
     if peer["bits"] & EVER_LOCAL:
         receive(work, peer, me, x)
-    elif not direct(work, peer, me, x) and matters(peer, x):
-        waits = True
+    else:
+        peer["undo_step"] = NO_STEP  # what a RST would answer is this segment, and nothing came of it yet
+        waits = not direct(work, peer, me, x) and matters(peer, x)
+    if waits:
         control, holds = memory.control[_NONE], memory.holds
         if peer["hold_n"] >= HOLD_MAX:
             assume_head(control, holds, work, view, peer, me)
