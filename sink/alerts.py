@@ -39,7 +39,10 @@ class AlertPort(Protocol):
         """Hand over one alert, without waiting."""
 
     def unacknowledged(self, wait_s: float) -> int:
-        """Wait at most so long for what was sent; return how many are not confirmed. BrokerError if it refuses."""
+        """Wait at most so long for what was sent; return how many are not confirmed. BrokerError if it cannot be."""
+
+    def refused(self) -> list[str]:
+        """Why the broker refused alerts since this was asked last: those will never be sent."""
 
 
 def header(headers: Headers | None, name: str) -> bytes | None:

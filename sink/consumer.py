@@ -109,10 +109,15 @@ class Sink:
         for alert in alerts:
             self._alerts.send(alert)
         while alerts and (open_ := self._alerts.unacknowledged(0.5)):
-            text = f"{open_} alerts are not acknowledged by the broker"
+            text = f"alerts that the broker has not acknowledged: {open_}"
             if give_up():
                 raise BrokerError(f"{text}; they and the records with them come again at the next start")
             self._talk.warn("alerts", f"{text}; waiting")
+        refused = self._alerts.refused() if alerts else []
+        for reason in refused:
+            self._talk.warn("unsent", f"an alert is not passed on: {reason}")
+        self.counters.unsent += len(refused)
+        self.counters.alerts += len(alerts) - len(refused)
 
     def _commit(self, logs: Sequence[PartitionLog]) -> None:
         try:

@@ -20,20 +20,20 @@ class Counters:
     malformed: int = 0  # no synfin_seq, or no JSON object on one line
     lost: int = 0  # deleted from the topic before they were read
     alerts: int = 0  # acknowledged by the broker
-    nameless: int = 0  # alerts without ce_id: written and not passed on
+    unsent: int = 0  # alerts without ce_id, or refused by the broker: written and not passed on
     files: int = 0  # finished
     steps: int = 0
 
     def exit_code(self, gaps: int) -> int:
         """3 when something that should stand in the files, or among the alerts, does not."""
-        return EXIT_INCOMPLETE if gaps or self.malformed or self.lost or self.nameless else EXIT_OK
+        return EXIT_INCOMPLETE if gaps or self.malformed or self.lost or self.unsent else EXIT_OK
 
     def summary(self) -> str:
         """The counters in one line; read is the sum of written, replayed, left alone and malformed."""
         return (
             f"{self.read} records read: {self.written} written ({self.bytes} bytes), "
             f"{self.replayed} skipped as replayed, {self.left} left alone behind a gap, {self.malformed} malformed; "
-            f"{self.lost} lost to retention, {self.alerts} alerts sent, {self.nameless} without an id; "
+            f"{self.lost} lost to retention, {self.alerts} alerts sent, {self.unsent} not; "
             f"{self.files} files finished"
         )
 

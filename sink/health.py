@@ -21,7 +21,7 @@ HELP: Final = {
     "malformed": "records that are none of synfin's",
     "lost": "records that retention took before they were read",
     "alerts": "alerts acknowledged",
-    "nameless": "alerts without ce_id, not passed on",
+    "unsent": "alerts without ce_id, or refused by the broker",
     "files": "files finished",
     "steps": "rounds of writing",
 }

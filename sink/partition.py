@@ -214,7 +214,6 @@ class PartitionLog:
         self._save()
         self._counters.written += self._lines
         self._counters.bytes += self._bytes
-        self._counters.alerts += len(self.alerts)
         self._lines = self._bytes = 0
         self.alerts.clear()
 
@@ -273,8 +272,8 @@ class PartitionLog:
             return
         alert = alert_of(rule, record.key, value, record.headers)
         if alert is None:
-            self._counters.nameless += 1
-            self._talk.warn("nameless", f"{self.place} offset {record.offset} is an alert without ce_id: not passed on")
+            self._counters.unsent += 1
+            self._talk.warn("unsent", f"{self.place} offset {record.offset} is an alert without ce_id: not passed on")
         else:
             self.alerts.append(alert)
 

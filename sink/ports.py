@@ -9,7 +9,7 @@ from typing import Final
 from sink.alerts import Alert
 from sink.consumer import Arrivals, Key
 from sink.partition import Record
-from synfin.clients import EARLIEST, Broker, Consumer, Producer, TopicPartition
+from synfin.clients import EARLIEST, Broker, Consumer, Producer, RefusedError, TopicPartition
 from synfin.clients import Record as Sent
 from synfin.errors import BrokerError
 
@@ -75,6 +75,7 @@ class AlertProducer:
         self._changed = threading.Condition()
         self._pending: dict[int, Alert] = {}  # by order of sending
         self._failed: BrokerError | None = None
+        self._refused: list[str] = []
         self._moved_s = 0.0  # when something was acknowledged last, or sent while nothing was pending
         self._sent = 0
         self._partitions = 0
@@ -102,7 +103,10 @@ class AlertProducer:
             with self._changed:
                 if error is not None and producer is not self._producer:
                     return  # it was given up, and its successor sends this again
-                self._failed = error or self._failed
+                if isinstance(error, RefusedError):
+                    self._refused.append(str(error))
+                else:
+                    self._failed = error or self._failed
                 self._pending.pop(number, None)
                 self._moved_s = self._clock()
                 self._changed.notify_all()
@@ -122,6 +126,12 @@ class AlertProducer:
         if stuck:
             self._begin_anew(pending)
         return len(pending)
+
+    def refused(self) -> list[str]:
+        """Give the reasons once."""
+        with self._changed:
+            reasons, self._refused = self._refused, []
+        return reasons
 
     def _begin_anew(self, pending: Mapping[int, Alert]) -> None:
         given_up = self._producer

@@ -14,7 +14,8 @@ from sink.files import Rotation
 from sink.once import Once, Seq, Verdict
 from sink.partition import Place
 from tests.unit.sink.disk import Budget, Crash, Disk
-from tests.unit.sink.topics import Topics, histories, is_alert, value_of
+from tests.unit.sink.histories import histories
+from tests.unit.sink.topics import Topics, is_alert, value_of
 
 EVENTS, FLOWS = "synfin.events.v1", "synfin.flows.v1"
 KEYS = [(EVENTS, 0), (EVENTS, 1), (FLOWS, 0)]

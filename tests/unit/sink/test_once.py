@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from sink.once import SLICES, Once, Seq, Verdict, parse_seq
 from synfin.wire import key
-from tests.unit.sink.topics import each_once, histories
+from tests.unit.sink.histories import each_once, histories
 
 
 def judged(once, *places):
