@@ -2,18 +2,11 @@
 
 import argparse
 import logging
-import re
 import sys
-from typing import TYPE_CHECKING
 
-from synfin.config import Settings, add_flags, resolve
-from synfin.errors import UsageError
+from sink.settings import configuration
+from synfin.config import add_flags, resolve
 from synfin.program import run
-
-if TYPE_CHECKING:
-    from sink.service import SinkConfig
-
-PARTITION_MAX = 384  # no topic can have more partitions than there are slices
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,46 +26,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_partitions(text: str) -> frozenset[int] | None:
-    """Numbers and ranges with commas between them, as 0,1,5-7; None for `all`."""
-    if text == "all":
-        return None
-    numbers: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]{1,4})\s*(?:-\s*([0-9]{1,4})\s*)?", part, re.ASCII)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if first > last or last >= PARTITION_MAX:
-            raise UsageError(f"--partitions: {part.strip()!r} in {text!r} is no partition and no range, as in 0,1,5-7")
-        numbers.update(range(first, last + 1))
-    return frozenset(numbers)
-
-
-def _config(settings: Settings, once_idle_s: float | None) -> "SinkConfig":
-    from sink.files import Rotation
-    from sink.service import TOPICS, SinkConfig
-
-    topics = tuple(dict.fromkeys(settings["sink.topics"]))
-    unknown = [name for name in topics if name not in TOPICS]
-    if unknown:
-        raise UsageError(f"--topics: {unknown[0]!r} is not a topic of records; there are {' and '.join(TOPICS)}")
-    if once_idle_s is not None and not 0 < once_idle_s < float("inf"):
-        raise UsageError(f"--once-idle: {once_idle_s:g} is not a number of seconds above 0")
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", settings["topics.prefix"]):
-        raise UsageError(f"--prefix: {settings['topics.prefix']!r} is not what the name of a topic may begin with")
-    for name, flag in (("sink.rotate_size", "--rotate-bytes"), ("sink.rotate_seconds", "--rotate-seconds")):
-        if not settings[name]:
-            raise UsageError(f"{flag}: 0 would finish a file before its first record; give more")
-    return SinkConfig(
-        out=settings["sink.folder"],
-        prefix=settings["topics.prefix"],
-        topics=topics,
-        partitions=parse_partitions(settings["sink.partitions"]),
-        rotation=Rotation(settings["sink.rotate_size"], settings["sink.rotate_seconds"] * 10**9),
-        group=settings["sink.group"],
-        once_idle_s=once_idle_s,
-    )
-
-
 def _log_to_stderr(verbose: bool, debug: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s" if debug else "sink: %(message)s"))
@@ -89,7 +42,7 @@ def work(argv: list[str]) -> int:
     """Run a sink until it is told to end; gives the exit code."""
     args = _parser().parse_args(argv)
     settings = resolve("sink", vars(args))
-    config = _config(settings, args.once_idle)
+    config = configuration(settings, args.once_idle)
     _log_to_stderr(args.verbose, args.debug)
 
     from sink import health

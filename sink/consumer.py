@@ -6,7 +6,6 @@ renamed, and last the offsets committed, which only shows the lag to others: on 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from sink.alerts import AlertPort
 from sink.counters import Counters, Talk
 from sink.files import Rotation, sync_folder
 from sink.partition import JOURNALS, PartitionLog, Place, Record
+from sink.settings import StepLimits
 from synfin.errors import BrokerError
 
 Key = tuple[str, int]  # topic, partition
@@ -34,14 +34,6 @@ class Source(Protocol):
 
     def commit(self, offsets: Mapping[Key, int]) -> None:
         """Show how far we are; BrokerError when nobody answers in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepLimits:
-    """When what has come is written: by age or bytes, whichever is first."""
-
-    age_s_max: float = 1.0
-    bytes_max: int = 8 << 20
 
 
 class Sink:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
+from synfin.wire.topics import SLICES
+
 SEQ_HEADER: Final = "synfin_seq"
-SLICES: Final = 384  # as synfin.wire.key, whose import would bring numba along
 
 # Decimal as the processor writes it: no sign, no leading zero, no more digits than an int64 may have.
 _SEQ: Final = re.compile(rb"(0|[1-9][0-9]{0,2}):(0|[1-9][0-9]{0,17}):([1-9][0-9]{0,17})")

@@ -1,4 +1,4 @@
-"""The sink as a program that runs: its configuration, its loop, and how it is told to end."""
+"""The sink as a program that runs: what it reads, its loop, and how it is told to end."""
 
 import logging
 import os
@@ -6,17 +6,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-from sink.consumer import Arrivals, Sink, StepLimits
+from sink.consumer import Arrivals, Sink
 from sink.counters import Talk
-from sink.files import Rotation
 from sink.health import Status
 from sink.lock import FolderLock
 from sink.partition import Place
 from sink.ports import AlertProducer, TopicSource
+from sink.settings import SinkConfig
 from synfin.clients import Broker
 from synfin.errors import EXIT_INCOMPLETE, BrokerError, UsageError
 
@@ -25,25 +23,6 @@ log: Final = logging.getLogger("sink")
 WAIT_S: Final = 0.25  # how long a signal may go unheard
 LOOK_S: Final = 10.0  # between two looks at the lag
 PATIENCE_S: Final = 30.0  # of a run that is to end, for a broker that is away
-TOPICS: Final = ("flows", "events")
-
-
-@dataclass(frozen=True, slots=True)
-class SinkConfig:
-    """What a sink is told."""
-
-    out: Path
-    prefix: str
-    topics: tuple[str, ...]  # some of TOPICS
-    partitions: frozenset[int] | None  # None: all
-    rotation: Rotation
-    group: str
-    once_idle_s: float | None = None  # end when nothing came for so long; None: never
-    limits: StepLimits = field(default_factory=StepLimits)
-
-    def topic(self, suffix: str) -> str:
-        """Full name of a topic."""
-        return f"{self.prefix}.{suffix}.v1"
 
 
 class Stop:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from synfin.errors import UsageError
-from synfin.wire.key import SLICES
 
+SLICES: Final = 384  # as synfin.wire.key, whose import would bring numba to programs that have no other use for it
 PREFIX: Final = "synfin"
 PARTITIONS: Final = 24  # fixed at creation, since it is part of where state lives
 MIB: Final = 1 << 20

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sink.once import SLICES, Once, Seq, Verdict, parse_seq
-from synfin.wire import key
+from sink.once import Once, Seq, Verdict, parse_seq
+from synfin.wire import key, topics
 from tests.unit.sink.histories import each_once, histories
 
 
@@ -12,7 +12,7 @@ def judged(once, *places):
 
 
 def test_the_number_of_slices_is_that_of_the_contract():
-    assert SLICES == key.SLICES
+    assert topics.SLICES == key.SLICES
 
 
 def test_next_of_the_epoch_is_taken_and_what_came_before_is_a_replay():

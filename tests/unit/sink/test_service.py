@@ -9,7 +9,8 @@ from sink import health, service
 from sink.counters import Counters, Talk
 from sink.files import Rotation
 from sink.health import Status
-from sink.service import Service, SinkConfig, Stop, places
+from sink.service import Service, Stop, places
+from sink.settings import SinkConfig
 from synfin.broker_memory import MemoryBroker
 from synfin.clients import Record, TopicPartition, send_all
 from synfin.errors import EXIT_INCOMPLETE, EXIT_OK, BrokerError, StorageError, UsageError
