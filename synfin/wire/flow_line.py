@@ -184,29 +184,24 @@ def _teardown(out: Any, at: Any, row: Any) -> Any:
 
 
 @compiled
-def _transition(out: Any, at: Any, step: Any) -> Any:
-    """One transition without its closing brace."""
-    at += put(out[at], _ENDPOINT[np.uint64(step["endpoint"])])
-    at += put(out[at], _TO[np.uint64(step["to"])])
-    at += put(out[at], _EVENT[np.uint64(step["event"])])
-    at += signed(out[at], step["t_ns"])
-    if step["lag_ns"] != 0:
-        at += put(out[at], _KEYS[_LAG])
-        at += signed(out[at], step["lag_ns"])
-    if step["packet_ns"] != step["t_ns"]:
-        at += put(out[at], _KEYS[_PACKET])
-        at += signed(out[at], step["packet_ns"])
-    if step["certainty"] != 0:
-        at += put(out[at], _CERTAINTY[np.uint64(step["certainty"])])
-    return at
-
-
-@compiled
 def _transitions(out: Any, at: Any, row: Any, table: Any) -> Any:
+    """All transitions, in one loop: for numba, a function that takes an array counts references at each call."""
     at += put(out[at], _KEYS[_TRANSITIONS])
     first, n = np.uint64(row["log"]), np.uint64(row["log_n"])
     for i in range(first, first + n):
-        at = _transition(out, at, table[i])
+        step = table[i]
+        at += put(out[at], _ENDPOINT[np.uint64(step["endpoint"])])
+        at += put(out[at], _TO[np.uint64(step["to"])])
+        at += put(out[at], _EVENT[np.uint64(step["event"])])
+        at += signed(out[at], step["t_ns"])
+        if step["lag_ns"] != 0:
+            at += put(out[at], _KEYS[_LAG])
+            at += signed(out[at], step["lag_ns"])
+        if step["packet_ns"] != step["t_ns"]:
+            at += put(out[at], _KEYS[_PACKET])
+            at += signed(out[at], step["packet_ns"])
+        if step["certainty"] != 0:
+            at += put(out[at], _CERTAINTY[np.uint64(step["certainty"])])
         at += put(out[at], _KEYS[_NEXT if i + _U1 < first + n else _CLOSE])
     return at
 

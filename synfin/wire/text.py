@@ -30,7 +30,7 @@ _TEN_16: Final = np.uint64(10_000_000_000_000_000)
 _ZEROS: Final = np.uint64(0x3030303030303030)  # "00000000"
 _HIGH_BITS: Final = np.uint64(0x8080808080808080)
 _BYTES: Final = np.uint64(0x0101010101010101)
-_LAST_BYTE: Final = np.uint64(1 << 56)
+_ZERO_DIGIT: Final = np.uint64(ord("0"))
 _MINUS: Final = np.uint64(ord("-"))
 _NULL: Final = np.uint64(int.from_bytes(b"null", "little"))
 _NIBBLES: Final = np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -92,9 +92,8 @@ def eight_digits(x: Any) -> Any:
 
 @compiled
 def _zeros(digits: Any) -> Any:
-    """How many of eight digits are zeros before the first other one; 7 of zero, which has one digit."""
-    v = digits | _LAST_BYTE
-    below = (v - _U1) & ~v & _HIGH_BITS  # the top bit of every byte that is wholly below the lowest bit set
+    """How many of eight digits, not all zero, are zeros before the first other one."""
+    below = (digits - _U1) & ~digits & _HIGH_BITS  # the top bit of every byte that is wholly below the lowest bit set
     return ((below >> _U7) * _BYTES) >> _U56
 
 
@@ -102,6 +101,9 @@ def _zeros(digits: Any) -> Any:
 def number(here: Any, x: Any) -> Any:
     """Write a uint64 in decimal."""
     to = here["w"]
+    if x < _U10:  # most counts
+        to[_U0] = x | _ZERO_DIGIT
+        return _U1
     if x < _TEN_8:
         low = eight_digits(x)
         zeros = _zeros(low)
