@@ -26,7 +26,7 @@ from synfin.clients import (
     send_all,
 )
 from synfin.errors import BrokerError
-from synfin.wire.topics import OVERHEAD_BYTES, STATE_MAX_BYTES, Topic
+from synfin.wire.topics import MIB, Topic
 
 __all__ = [
     "EARLIEST",
@@ -51,6 +51,7 @@ REQUEST_TIMEOUT_MS: Final = 15_000
 RECONNECT_MAX_MS: Final = 2_000  # the default of 30 s is how long a broker that is back would be waited for
 METADATA_TIMEOUT_S: Final = 5.0  # how long partitions() waits for a topic
 REQUEST_MAX_BYTES: Final = 4 << 20
+FETCH_MAX_BYTES: Final = 8 << 20
 # When a batch that was tried expires, kafka-python 3.0 waits for a producer id that nobody asks for, for ever. So none
 # expires: who sends bounds what is in flight, and gives a producer up that acknowledges nothing.
 DELIVERY_TIMEOUT_MS: Final = 10**11  # three years
@@ -153,7 +154,9 @@ class KafkaBroker:
             "group_id": group,
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
-            "max_partition_fetch_bytes": STATE_MAX_BYTES + OVERHEAD_BYTES,
+            # What is fetched is held decoded, at some ten times its size. A first batch that is larger comes whole.
+            "max_partition_fetch_bytes": MIB,
+            "fetch_max_bytes": FETCH_MAX_BYTES,
             "allow_auto_create_topics": False,
             "metrics_enabled": False,
         }
