@@ -21,7 +21,6 @@ from processor.checkpoint import Cadence
 from processor.health import Counters
 from synfin.errors import ContractError
 from synfin.wire.batch import Batch
-from synfin.wire.key import SLICES
 
 log = logging.getLogger(__name__)
 
@@ -106,13 +105,11 @@ class RevokedError(Exception):
 
 
 def misplaced(batch: Batch, partition: int, partitions: int) -> str | None:
-    """Say why a batch does not belong into this partition; None for one that does."""
+    """Say why a batch does not belong into this partition; None for one that does. Its flows the codec has checked."""
     if batch.partitions != partitions:
         return f"the batch was cut for {batch.partitions} partitions, the topic has {partitions}"
     if batch.partition != partition:
         return f"the batch is for partition {batch.partition}"
-    if len(batch.flows) and (batch.flows["hash"] % SLICES % partitions != partition).any():
-        return "the batch holds flows of another partition"
     return None
 
 

@@ -1,0 +1,313 @@
+"""What the tests of the Faust worker share: batches fed to a real broker, workers as processes, and what came out."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import kafka as kafka_python
+import numpy as np
+
+from synfin.broker import EARLIEST, Record, TopicPartition, send_all
+from synfin.wire.batch import Batch, Lane
+from synfin.wire.codec import decode, encode
+from synfin.wire.key import tuple_hash
+from synfin.wire.segment import FLOW, SEGMENT
+from tests.integration.state_machine import open_partition
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = 8
+
+
+def flows_of(partition, partitions, wanted=6):
+    """Some flows of a partition, found by trying ports."""
+    found = []
+    lower, higher = 0xFFFF_0A00_0001, 0xFFFF_0A00_0002
+    port = 1024
+    while len(found) < wanted:
+        h = tuple_hash(*(np.uint64(word) for word in (0, lower, port, 0, higher, 80)))
+        if h % np.uint64(384) % np.uint64(partitions) == partition:
+            flow = np.zeros(1, FLOW)
+            flow["hash"], flow["lower_port"], flow["higher_port"], flow["family"] = h, port, 80, 4
+            flow["lower_ip"], flow["higher_ip"] = (0, lower), (0, higher)
+            found.append(flow)
+        port += 1
+    return np.concatenate(found)
+
+
+def batch_of(flows, partition, partitions, number):
+    """A batch of a few rows, different for each number."""
+    rows = np.zeros(ROWS, SEGMENT)
+    chance = np.random.default_rng([partition, number])
+    rows["t_ns"] = 1_700_000_000_000_000_000 + number * 1_000_000 + np.arange(ROWS)
+    rows["flow"] = np.sort(chance.integers(0, len(flows), ROWS))
+    rows["seq"] = chance.integers(0, 2**32, ROWS)
+    rows["flags"], rows["ip_len"], rows["ttl"] = 0x10, 40, 64
+    first, last = int(rows["t_ns"][0]), int(rows["t_ns"][-1])
+    return Batch(Lane("sensor", 1, 0), rows, flows, first, last, partition, partitions, number)
+
+
+class Feeder(threading.Thread):
+    """Publishes batches to all partitions at a steady pace until it is enough, so that faults fall into the stream."""
+
+    ROUNDS_MAX = 3000
+
+    def __init__(self, rig, pause_s=0.1):
+        super().__init__(daemon=True)
+        self._rig, self._pause_s = rig, pause_s
+        self._enough = threading.Event()
+        self.error = None
+
+    def run(self):
+        try:
+            producer = self._rig.kafka.broker.producer()
+            for _ in range(self.ROUNDS_MAX):
+                self._rig.publish_round(producer)
+                if self._enough.wait(self._pause_s):
+                    break
+            producer.close(10)
+        except Exception as error:  # noqa: BLE001  the test that waits for the thread says so
+            self.error = error
+
+    def finish(self):
+        """Publish no more; fails when it had ended by itself, since then a fault may have come after the stream."""
+        assert self.is_alive(), f"the input ended too early: {self.error}"
+        self._enough.set()
+        self.join(60)
+        assert not self.is_alive()
+        assert self.error is None
+
+    def cancel(self):
+        self._enough.set()
+        self.join(60)
+
+
+class Worker:
+    """A worker as a process. Ended by whoever started it, at the latest by the rig."""
+
+    def __init__(self, rig, *arguments, **settings):
+        given = {"bootstrap": rig.kafka.bootstrap, "prefix": rig.topics.prefix, **settings}
+        self.told = False  # to end, or to sleep
+        self.log = rig.folder / f"worker-{len(rig.workers)}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.integration.processor_worker", json.dumps(given), *arguments],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "SYNFIN_COMPILED": "0"},  # batches are tiny: compiled kernels would cost seconds
+            )
+
+    def signal(self, number):
+        self.told = self.told or number != signal.SIGCONT
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s=40):
+        return self.process.wait(timeout_s)
+
+    def end(self):
+        """Stop in good order; gives the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def said(self):
+        return self.log.read_text()
+
+    def begun(self):
+        """How many partitions it has begun with since its start."""
+        return self.said().count("goes on at offset")
+
+    def counted(self, name):
+        """A counter from the summary of a worker that ended well."""
+        summary = self.said().strip().splitlines()[-1].removeprefix("processor: ")
+        return next(int(part.split()[0]) for part in summary.split(", ") if part.split(" ", 1)[1] == name)
+
+
+@dataclass
+class Read:
+    """What a reader of the output topics makes of them, by the rule of design.md section 2.6."""
+
+    taken: dict = field(default_factory=dict)  # (topic, slice) to a list of (key, value)
+    places: dict = field(default_factory=dict)  # (topic, slice) to (epoch, n)
+    by_seq: dict = field(default_factory=dict)
+    replayed: int = 0
+    left: int = 0
+    conflicts: int = 0
+    misplaced: int = 0
+
+    def take(self, topic, partition, partitions, message):
+        headers = dict(message.headers)
+        number, epoch, n = (int(part) for part in headers["synfin_seq"].split(b":"))
+        assert headers["ce_id"] == message.key
+        assert headers["ce_type"] == topic.encode()
+        self.misplaced += number % partitions != partition
+        self.conflicts += self.by_seq.setdefault((topic, number, epoch, n), message.value) != message.value
+        held = self.places.get((topic, number), (epoch, 0))
+        if (epoch, n) <= held:
+            self.replayed += 1
+        elif n == 1 or (epoch == held[0] and n == held[1] + 1):
+            self.places[topic, number] = (epoch, n)
+            self.taken.setdefault((topic, number), []).append((message.key, message.value))
+        else:
+            self.left += 1
+
+    def __len__(self):
+        return sum(len(records) for records in self.taken.values())
+
+
+class Rig:
+    """One test's topics, workers and feeders."""
+
+    def __init__(self, kafka, topics, folder):
+        self.kafka, self.topics, self.folder = kafka, topics, folder
+        self.partitions = topics.partitions
+        self.workers, self.feeders = [], []
+        self._flows = [flows_of(partition, self.partitions) for partition in range(self.partitions)]
+        self._number = 0
+        self._clients, self._read_to, self.seen = {}, {}, Read()
+
+    def worker(self, *arguments, **settings):
+        worker = Worker(self, *arguments, **settings)
+        self.workers.append(worker)
+        return worker
+
+    def feed(self):
+        feeder = Feeder(self)
+        self.feeders.append(feeder)
+        feeder.start()
+        return feeder
+
+    def publish_round(self, producer):
+        name, number = self.topics.packets.name, self._number
+        self._number += 1
+        batches = [batch_of(self._flows[p], p, self.partitions, number) for p in range(self.partitions)]
+        send_all(producer, [Record(name, batch.partition, None, encode(batch)) for batch in batches], 30)
+
+    def publish(self, rounds):
+        producer = self.kafka.broker.producer()
+        for _ in range(rounds):
+            self.publish_round(producer)
+        producer.close(10)
+
+    @property
+    def rounds(self):
+        """How many batches each partition was given."""
+        return self._number
+
+    def places(self, topic):
+        return [TopicPartition(topic.name, p) for p in range(topic.partitions)]
+
+    def _client(self, topic):
+        """A consumer of the whole topic, kept open."""
+        if topic.name not in self._clients:
+            self._clients[topic.name] = self.kafka.broker.consumer(dict.fromkeys(self.places(topic), EARLIEST))
+        return self._clients[topic.name]
+
+    def ends(self, topic):
+        """How many messages each partition of the topic was given, as an array."""
+        return np.array([end for _, (_, end) in sorted(self._client(topic).bounds().items())])
+
+    def messages(self, topic):
+        """All messages of a topic, those of a partition in order."""
+        consumer = self.kafka.broker.consumer(dict.fromkeys(self.places(topic), EARLIEST))
+        try:
+            return list(self._new_messages(consumer, {}))
+        finally:
+            consumer.close()
+
+    def _new_messages(self, consumer, read):
+        """Messages up to what is now the end; `read` holds where each partition was read to, and is kept up."""
+        left = {place: end for place, (start, end) in consumer.bounds().items() if max(start, read.get(place, 0)) < end}
+        deadline = time.monotonic() + 60
+        while left:
+            assert time.monotonic() < deadline, f"{left} cannot be read to the end"
+            for message in consumer.poll(0.2, 2000):
+                place = TopicPartition(message.topic, message.partition)
+                read[place] = message.offset + 1
+                if read[place] >= left.get(place, 0):
+                    left.pop(place, None)
+                yield message
+
+    def read(self):
+        """What readers of flows and events have by now."""
+        for name, topic in (("flows", self.topics.flows), ("events", self.topics.events)):
+            for message in self._new_messages(self._client(topic), self._read_to):
+                self.seen.take(name, message.partition, self.partitions, message)
+        return self.seen
+
+    def undisturbed(self):
+        """What the log of packets leads to when nothing goes wrong: (topic, slice) to a list of (key, value)."""
+        machines, expected = {}, {}
+        for message in self.messages(self.topics.packets):
+            machine = machines.setdefault(
+                message.partition, open_partition(message.partition, self.partitions, None, [])
+            )
+            for topic, key, value, _, _, seq in machine.apply(
+                decode(message.value), message.offset, message.timestamp_ms
+            ):
+                expected.setdefault((topic, int(seq.split(":")[0])), []).append((key, value))
+        return expected
+
+    def commits(self):
+        """Partition to committed offset."""
+        admin = kafka_python.KafkaAdminClient(bootstrap_servers=self.kafka.bootstrap)
+        try:
+            found = admin.list_group_offsets({self.topics.prefix: None})[self.topics.prefix]
+            return {place.partition: stored.offset for place, stored in found.items() if stored.offset >= 0}
+        finally:
+            admin.close()
+
+    def until(self, condition, what, timeout_s=60):
+        """Wait until `condition` holds; no worker may end meanwhile that was not told to."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            gone = [worker for worker in self.workers if not worker.told and worker.process.poll() is not None]
+            if gone or time.monotonic() > deadline:
+                said = "\n".join(f"--- {worker.log.name}\n{worker.said()[-3000:]}" for worker in gone or self.workers)
+                raise AssertionError(f"{'a worker ended' if gone else f'not within {timeout_s} s'}: {what}\n{said}")
+            time.sleep(0.1)
+
+    def until_held_by(self, workers):
+        """Wait until each of the workers has begun with a partition."""
+        self.until(lambda: all(worker.begun() for worker in workers), "each worker holds partitions")
+
+    def until_all_is_out(self, timeout_s=60):
+        """Wait until readers have every record of the undisturbed run."""
+        wanted = sum(len(records) for records in self.undisturbed().values())
+        self.until(lambda: len(self.read()) >= wanted, f"{wanted} records after the replays", timeout_s)
+
+    def until_replay_is_due(self, timeout_s=60):
+        """Wait until each partition has written a checkpoint and has sent records since: who dies is replayed."""
+        begun = state = self.ends(self.topics.state)
+        at_state = self.ends(self.topics.events)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            before, state, out = state, self.ends(self.topics.state), self.ends(self.topics.events)
+            at_state = np.where(state > before, out, at_state)
+            if (state > begun).all() and (out - at_state >= ROWS).all():
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"no checkpoint with records after it on every partition within {timeout_s} s")
+
+    def assert_whole(self, replayed_min=1):
+        """Nothing missing, nothing conflicting, nothing twice, and the fault really led to replays."""
+        seen, expected = self.read(), self.undisturbed()
+        assert seen.taken == expected
+        assert (seen.conflicts, seen.misplaced) == (0, 0)
+        assert seen.replayed >= replayed_min, "the fault missed the stream, so nothing was shown"
+        return seen
+
+    def close(self):
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.process.kill()
+                worker.process.wait(10)
+        for feeder in self.feeders:
+            feeder.cancel()
+        for client in self._clients.values():
+            client.close()
