@@ -57,7 +57,7 @@ def receive(work: Any, me: Any, peer: Any, x: Any) -> None:
     me["undo_step"] = work["filed"] + work["n"]
     me["undo_state"] = me["state"]
     state = me["state"]
-    if state == UNKNOWN or state == CLOSED or state == LISTEN:
+    if state in (UNKNOWN, CLOSED, LISTEN):
         _without_connection(work, me, x)
     elif state == SYN_SENT:
         _in_syn_sent(work, me, x)
@@ -137,7 +137,7 @@ def _in_time_wait(work: Any, me: Any, x: Any) -> None:
 
 
 @compiled
-def reset_acceptable(me: Any, x: Any) -> bool:
+def reset_acceptable(me: Any, x: Any) -> Any:
     """RFC 5961 section 3.2: a RST counts at RCV.NXT exactly; inside the window it only draws a challenge ACK."""
     if not me["bits"] & RCV_KNOWN:
         return True
@@ -146,13 +146,13 @@ def reset_acceptable(me: Any, x: Any) -> bool:
     if off == 0:
         return True
     # Linux: after a FIN the peer may not have counted it; at the right edge of what was acknowledged selectively.
-    if off == -1 and (state == CLOSE_WAIT or state == LAST_ACK or state == CLOSING):
+    if off == -1 and (state in (CLOSE_WAIT, LAST_ACK, CLOSING)):
         return True
     return off > 0 and distance(x["seq"], me["sack_max"]) == 0
 
 
 @compiled
-def _outside(me: Any, x: Any) -> bool:
+def _outside(me: Any, x: Any) -> Any:
     """First check, in Linux's form: wholly before what it last acknowledged, or beyond the window."""
     if not me["bits"] & RCV_KNOWN:
         return False
@@ -162,7 +162,7 @@ def _outside(me: Any, x: Any) -> bool:
 
 
 @compiled
-def _too_old(me: Any, x: Any) -> bool:
+def _too_old(me: Any, x: Any) -> Any:
     """PAWS, RFC 7323 section 5. A segment without the option is taken, as Linux does."""
     if not (me["bits"] & TS_OK and me["bits"] & TS_SEEN and x["options"] & OPT_TS):
         return False
@@ -204,13 +204,13 @@ def _synchronized(work: Any, me: Any, peer: Any, x: Any) -> None:
 
 @compiled
 def take_fin(work: Any, me: Any) -> None:
-    """RCV.NXT has passed the peer's FIN. A hole before a FIN is known to be filled when the endpoint acknowledges it."""
+    """RCV.NXT has passed the peer's FIN. That a hole before a FIN was filled, the endpoint's own ACK says."""
     if step(work, me, RX_FIN):
         me["bits"] |= FIN_RECEIVED
 
 
 @compiled
-def _acknowledge(work: Any, me: Any, peer: Any, x: Any) -> bool:
+def _acknowledge(work: Any, me: Any, peer: Any, x: Any) -> Any:
     """Fifth check: move SND.UNA. False when the segment is dropped for its acknowledgment number."""
     if me["state"] == SYN_RECEIVED:
         if not after(x["ack"], me["iss"]) or after(x["ack"], me["snd_nxt"]):
@@ -230,4 +230,3 @@ def _acknowledge(work: Any, me: Any, peer: Any, x: Any) -> bool:
     if me["bits"] & FIN_SENT and not after(me["fin_end"], me["snd_una"]):
         step(work, me, RX_ACKFIN)
     return True
-

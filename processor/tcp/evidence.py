@@ -1,8 +1,9 @@
 """What an endpoint proves by what it sends: its own moves, and what it must have received before.
 
-A segment that an endpoint emits is proof of its state, at whatever place it is seen. Where the capture missed something,
-or a segment looked unacceptable and was taken all the same, the next emission shows it, and the missing steps go in as
-inferred. Forged segments are told from real ones where the receiver's host shows that they cannot be real.
+A segment that an endpoint emits is proof of its state, at whatever place it is seen. Where the capture missed
+something, or a segment looked unacceptable and was taken all the same, the next emission shows it, and the missing
+steps go in as inferred. Forged segments are told from real ones where the receiver's host shows that they cannot be
+real.
 """
 
 from typing import Any, Final
@@ -121,13 +122,13 @@ def transmit(work: Any, me: Any, peer: Any, x: Any) -> None:
     _talks_on(work, me, peer, x)
     _opened(work, me, peer, x)
     _acknowledges(work, me, peer, x)
-    _sends(work, me, peer, x)
+    _sends(work, me, x)
     if flags & FIN:
         _closes(work, me, x)
 
 
 @compiled
-def _plausible(me: Any, peer: Any, x: Any) -> bool:
+def _plausible(me: Any, peer: Any, x: Any) -> Any:
     """Whether a segment can be from the endpoint that it names, as far as its receiver's own host knows."""
     flags = np.int64(x["flags"])
     if flags & SYN or not peer["bits"] & EVER_LOCAL:
@@ -162,7 +163,7 @@ def _reset(work: Any, me: Any, peer: Any, x: Any) -> None:
     state = me["state"]
     form = reset_form(me, x)
     bare = not np.int64(x["flags"]) & ACK
-    if state == UNKNOWN or state == CLOSED:
+    if state in (UNKNOWN, CLOSED):
         return
     if state == LISTEN:  # no listener, or one that answers something else than the pending SYN
         if me["bits"] & SYN_PENDING and not bare and distance(x["ack"], me["rcv_nxt"]) >= 0:
@@ -174,21 +175,20 @@ def _reset(work: Any, me: Any, peer: Any, x: Any) -> None:
             work["reset_by"] = 1 + me["side"]
             work["rst_form"] = form
         return
-    if bare and (state == SYN_SENT or state == SYN_RECEIVED):
-        # TX_RST_BARE: the answer to an unacceptable ACK leaves the state as it is, RFC 9293 section 3.5.2, 2
-        if me["bits"] & BAD_ACK or form == REPLY:
-            return
-    if bare and me["last_event"] == RX_ACKFIN and me["last_certainty"] == ASSUMED:
-        if distance(x["seq"], me["fin_end"]) < 0:  # it answers what came before the ACK that we thought it had taken
-            take_back_last(work, me)
-            form = REPLY
+    opening = state in (SYN_SENT, SYN_RECEIVED)
+    if bare and opening and (me["bits"] & BAD_ACK or form == REPLY):
+        return  # TX_RST_BARE: the answer to an unacceptable ACK leaves the state as it is, RFC 9293 section 3.5.2, 2
+    guessed = me["last_event"] == RX_ACKFIN and me["last_certainty"] == ASSUMED
+    if bare and guessed and distance(x["seq"], me["fin_end"]) < 0:
+        take_back_last(work, me)  # it answers what came before the ACK that we thought it had taken
+        form = REPLY
     work["reset_by"] = 1 + me["side"]
     work["rst_form"] = form
     work["cause"] = _cause(me, peer, form)
-    if form == REPLY and state != SYN_SENT and state != SYN_RECEIVED and state != TIME_WAIT:
+    if form == REPLY and state not in (SYN_SENT, SYN_RECEIVED, TIME_WAIT):
         if me["undo_step"] != NO_STEP and me["undo_state"] != state:
             take_back(work, me, me["undo_step"], me["undo_state"])
-            if state == CLOSE_WAIT or state == CLOSING:
+            if state in (CLOSE_WAIT, CLOSING):
                 me["bits"] &= ~np.uint32(FIN_RECEIVED)
         work["lag_ns"] = 0
         now = work["t_ns"]
@@ -246,7 +246,7 @@ def _syn(work: Any, me: Any, x: Any) -> None:
     if state == CLOSED and me["syn_count"] and distance(x["seq"], me["iss"]) == 0:
         take_back_last(work, me)  # it repeats its SYN: what seemed to end the attempt did not
         return
-    if state != UNKNOWN and state != LISTEN and state != CLOSED:
+    if state not in (UNKNOWN, LISTEN, CLOSED):
         return
     _begin(me, x)
     me["bits"] |= ACTIVE
@@ -263,8 +263,8 @@ def _syn(work: Any, me: Any, x: Any) -> None:
 @compiled
 def _syn_ack(work: Any, me: Any, peer: Any, x: Any) -> None:
     state = me["state"]
-    if state == SYN_RECEIVED or state == ESTABLISHED:
-        if not distance(x["seq"], me["iss"]) == 0:
+    if state in (SYN_RECEIVED, ESTABLISHED):
+        if distance(x["seq"], me["iss"]) != 0:
             return
         if state == ESTABLISHED and me["last_event"] == RX_ACKSYN and not after(me["snd_nxt"], plus(me["iss"], 1)):
             take_back_last(work, me)  # it repeats its SYN,ACK: it has not taken the ACK that we saw
@@ -316,7 +316,7 @@ def _talks_on(work: Any, me: Any, peer: Any, x: Any) -> None:
 def _opened(work: Any, me: Any, peer: Any, x: Any) -> None:
     """What a segment without SYN says of the handshake."""
     state = me["state"]
-    if state == ESTABLISHED or state == CLOSED:
+    if state in (ESTABLISHED, CLOSED):
         return
     talks = x["len"] > 0 or np.int64(x["flags"]) & FIN
     if state == SYN_RECEIVED:
@@ -419,7 +419,7 @@ def _window(me: Any, peer: Any, x: Any) -> None:
 
 
 @compiled
-def _sends(work: Any, me: Any, peer: Any, x: Any) -> None:
+def _sends(work: Any, me: Any, x: Any) -> None:
     """Its own sequence numbers: new bytes, repeated ones, and a jump over what the capture missed."""
     length = np.int64(x["len"])
     end = segment_end(x)

@@ -15,7 +15,7 @@ _NONE = np.uint64(0)
 
 
 @compiled
-def _before(a: Any, b: Any) -> bool:
+def _before(a: Any, b: Any) -> Any:
     if a["deadline_ns"] != b["deadline_ns"]:
         return a["deadline_ns"] < b["deadline_ns"]
     return a["serial"] < b["serial"]

@@ -1,8 +1,9 @@
 """What was seen towards an endpoint that is not the capturing host's, until something proves that it arrived.
 
 Only what can change the endpoint's state waits here: SYN, FIN, RST, and acknowledgments where it waits for one. It is
-applied when the endpoint proves it (its acknowledgment number, a SACK block, an echoed timestamp), or, when the endpoint
-stays silent, after a time and then as assumed. An endpoint that goes on as if it had not received it proves the contrary.
+applied when the endpoint proves it (its acknowledgment number, a SACK block, an echoed timestamp), or, when the
+endpoint stays silent, after a time and then as assumed. An endpoint that goes on as if it had not received it proves
+the contrary.
 """
 
 from typing import Any, Final
@@ -34,23 +35,23 @@ _NONE: Final = np.uint64(0)
 
 
 @compiled
-def matters(me: Any, x: Any) -> bool:
+def matters(me: Any, x: Any) -> Any:
     """Whether a segment towards the endpoint can change its state."""
     state = me["state"]
     flags = np.int64(x["flags"])
-    if state == UNKNOWN or state == LISTEN or state == CLOSED:
+    if state in (UNKNOWN, LISTEN, CLOSED):
         return False
     if flags & (SYN | FIN | RST):
         return True
-    return state == SYN_SENT or state == SYN_RECEIVED or state == FIN_WAIT_1 or state == CLOSING or state == LAST_ACK
+    return state in (SYN_SENT, SYN_RECEIVED, FIN_WAIT_1, CLOSING, LAST_ACK)
 
 
 @compiled
-def direct(work: Any, me: Any, peer: Any, x: Any) -> bool:
-    """What needs no proof: a SYN to an endpoint that nothing is known of, which at most is listening. True when done."""
+def direct(work: Any, me: Any, peer: Any, x: Any) -> Any:
+    """What needs no proof: a SYN to an endpoint of which nothing is known but that it may listen. True when done."""
     state = me["state"]
     flags = np.int64(x["flags"])
-    if not flags & SYN or flags & (RST | FIN) or state != UNKNOWN and state != LISTEN and state != CLOSED:
+    if not flags & SYN or flags & (RST | FIN) or (state not in (UNKNOWN, LISTEN, CLOSED)):
         return False
     if not flags & ACK:
         receive(work, me, peer, x)
@@ -129,7 +130,7 @@ def drop_holds(control: Any, holds: Any, me: Any) -> None:
 
 
 @compiled
-def _proves(x: Any, held: Any) -> bool:
+def _proves(x: Any, held: Any) -> Any:
     """Whether segment x of an endpoint shows that it had received the held one."""
     if not np.int64(x["flags"]) & ACK:
         return False
@@ -165,9 +166,9 @@ def _apply_head(control: Any, holds: Any, work: Any, me: Any, peer: Any) -> None
 
 
 @compiled
-def release(memory: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
+def release(core: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
     """Apply what the endpoint's own segment x proves it to have received before."""
-    control, holds = memory.control[_NONE], memory.holds
+    control, holds = core.control[_NONE], core.holds
     resets = np.int64(x["flags"]) & RST
     proved = _answered(holds, me, x) if resets else _last_proved(holds, me, x)
     for i in range(proved):
@@ -234,9 +235,9 @@ def hold_deadline(holds: Any, view: Any, me: Any) -> Any:
 
 
 @compiled
-def assume(memory: Any, work: Any, view: Any, me: Any, peer: Any, until_ns: Any) -> None:
+def assume(core: Any, work: Any, view: Any, me: Any, peer: Any, until_ns: Any) -> None:
     """Apply as assumed what has waited beyond its deadline, for deadlines up to `until_ns`."""
-    control, holds = memory.control[_NONE], memory.holds
+    control, holds = core.control[_NONE], core.holds
     while me["hold_n"] and hold_deadline(holds, view, me) <= until_ns:
         assume_head(control, holds, work, view, me, peer)
 
@@ -248,5 +249,3 @@ def assume_head(control: Any, holds: Any, work: Any, view: Any, me: Any, peer: A
     t = max(seen + _age_ns(view), me["last_ns"])
     stamp(work, t, seen, t - seen, ASSUMED)
     _apply_head(control, holds, work, me, peer)
-
-

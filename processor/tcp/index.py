@@ -40,7 +40,7 @@ def keyed_hash(control: Any, flow: Any, lane: Any) -> Any:
 
 
 @compiled
-def same_tuple(a: Any, b: Any) -> bool:
+def same_tuple(a: Any, b: Any) -> Any:
     """Whether two rows that name a tuple name the same one."""
     return (
         a["hash"] == b["hash"]

@@ -15,13 +15,24 @@ from processor.tcp.heap import heap_move
 from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release
 from processor.tcp.incarnation import incarnation, opens, renew, side_of, verdict
 from processor.tcp.index import find, keyed_hash, same_tuple
-from processor.tcp.layout import ACTIVE, EVER_LOCAL, GONE, NO_STEP, SND_KNOWN, STEPS_MAX, VIEW_LIVE, VIEW_OVER, VIEW_VALID
+from processor.tcp.layout import (
+    ACTIVE,
+    EVER_LOCAL,
+    GONE,
+    NO_STEP,
+    SND_KNOWN,
+    STEPS_MAX,
+    VIEW_LIVE,
+    VIEW_OVER,
+    VIEW_VALID,
+    Core,
+)
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, OBSERVED, TIMER, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
 from processor.tcp.timers import SYN_SENT_NS, state_deadline, view_deadline
 from processor.tcp.views import LOG_MAX, close_view, file_steps, note_packet, open_view, settle
-from synfin.compiled import compiled
+from synfin.compiled import borrow, compiled
 from synfin.wire.key import SLICES, slice_of
 from synfin.wire.segment import ACK, CSUM_BAD, FIN, HIGHER, ICMP, LOWER, MARK_DUPLICATE, RST, SYN
 
@@ -46,169 +57,216 @@ ICMP6_PACKET_TOO_BIG: Final = 2  # type
 
 
 @compiled
-def has_room(memory: Any, output: Any) -> bool:
+def has_room(core: Any) -> Any:
     """Whether pools and outputs have room for one turn of the loop."""
-    control = memory.control[_NONE]
+    control = core.control[_NONE]
     return (
         control["views_left"] > 2
         and control["holds_left"] > 4
         and control["log_left"] > ROOM_POOL
         and control["packets_left"] > 4
-        and control["flows_n"] + np.uint64(ROOM_FLOWS) <= np.uint64(len(output.flows))
-        and control["transitions_n"] + np.uint64(ROOM_TRANSITIONS) <= np.uint64(len(output.transitions))
-        and control["events_n"] + np.uint64(ROOM_EVENTS) <= np.uint64(len(output.events))
-        and control["evidence_n"] + np.uint64(ROOM_EVIDENCE) <= np.uint64(len(output.evidence))
+        and control["flows_n"] + np.uint64(ROOM_FLOWS) <= np.uint64(len(core.flows))
+        and control["transitions_n"] + np.uint64(ROOM_TRANSITIONS) <= np.uint64(len(core.transitions))
+        and control["events_n"] + np.uint64(ROOM_EVENTS) <= np.uint64(len(core.events))
+        and control["evidence_n"] + np.uint64(ROOM_EVIDENCE) <= np.uint64(len(core.evidence))
     )
 
 
 @compiled
-def run(memory: Any, output: Any, work: Any, segments: Any, flows: Any, seen: Any, start: Any) -> Any:
-    """Apply rows from `start` on; the number of the first that is not applied, len(segments) when all are.
+def drive(owned: Any, segments: Any, flows: Any, seen: Any) -> Any:
+    """Apply a batch: its rows from CONTROL.at on, then what its last time makes due, then the lane's end if it is one.
 
-    `seen` is uint32[len(flows)], zeros at the batch's start: the view in which each flow was found last.
+    False when there is no room to go on: make some and call again. `seen` is uint32[len(flows)], zeros before the first
+    call: the view in which each flow was found last.
     """
-    control = memory.control[_NONE]
-    lane = control["lane"]
+    core = Core(
+        borrow(owned.control),
+        borrow(owned.work),
+        borrow(owned.views),
+        borrow(owned.holds),
+        borrow(owned.log),
+        borrow(owned.packets),
+        borrow(owned.queues),
+        borrow(owned.slices),
+        borrow(owned.lanes),
+        borrow(owned.slots),
+        borrow(owned.flows),
+        borrow(owned.transitions),
+        borrow(owned.events),
+        borrow(owned.evidence),
+    )
+    control = core.control[_NONE]
     partitions = control["partitions"]
-    base = lane * (np.uint64(SLICES) // partitions)
-    w = work[_NONE]
-    i = np.uint64(start)
-    while i < np.uint64(len(segments)):
-        x = segments[i]
+    base = control["lane"] * (np.uint64(SLICES) // partitions)
+    while control["at"] < np.uint64(len(segments)):
+        x = segments[control["at"]]
         f = np.uint64(x["flow"])
         flow = flows[f]
         own = slice_of(flow["hash"]) // partitions
-        if memory.slices[own]["next_offset"] <= control["offset"]:
-            queue = base + own
-            if not fire_until(memory, output, w, queue, x["t_ns"]) or not has_room(memory, output):
-                return i
+        if core.slices[own]["next_offset"] <= control["offset"]:
+            if not fire_until(core, base + own, x["t_ns"]) or not has_room(core):
+                return False
             v = np.uint64(seen[f])
-            if not _is_view(memory.views[v], flow, lane):
-                h = keyed_hash(control, flow, lane)
-                v = find(memory.index, memory.views, control["index_mask"], h, flow, lane)
-            seen[f] = _apply_row(memory, output, w, flow, v, queue, x)
-        i += _ONE
-    return i
-
-
-@compiled
-def _is_view(view: Any, flow: Any, lane: Any) -> bool:
-    return bool(view["marks"] & VIEW_LIVE) and np.uint64(view["lane"]) == lane and same_tuple(view, flow)
-
-
-@compiled
-def fire_until(memory: Any, output: Any, work: Any, queue: Any, t_ns: Any) -> bool:
-    """Fire the deadlines of a queue up to t_ns. False when there is no room to go on."""
-    root = np.uint64(memory.queues[queue]["root"])
-    while root != _NONE and memory.views[root]["deadline_ns"] <= t_ns:
-        if not has_room(memory, output):
-            return False
-        fire(memory, output, work, root)
-        root = np.uint64(memory.queues[queue]["root"])
+            if not _is_view(core.views[v], flow, control["lane"]):
+                h = keyed_hash(control, flow, control["lane"])
+                v = find(core.slots, core.views, control["index_mask"], h, flow, control["lane"])
+            seen[f] = _apply_row(core, flow, v, base + own, x)
+        control["at"] += _ONE
+    own = _NONE
+    while own < np.uint64(SLICES) // partitions:
+        if core.slices[own]["next_offset"] <= control["offset"]:
+            if not fire_until(core, base + own, control["watermark_ns"]):
+                return False
+            if control["reason"] != NO_REASON and not _end_all(core, base + own, np.int64(control["reason"])):
+                return False
+        own += _ONE
     return True
 
 
 @compiled
-def _apply_row(memory: Any, output: Any, work: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
+def _end_all(core: Any, queue: Any, reason: Any) -> Any:
+    """End all views of a queue for a reason. False when there is no room to go on."""
+    v = np.uint64(core.queues[queue]["root"])
+    while v != _NONE:
+        if not has_room(core):
+            return False
+        view = core.views[v]
+        begin(core, view)
+        waits = np.uint64(view["tentative"])
+        if waits and view["ends"][side_of(core.holds[waits]["segment"])]["bits"] & GONE:
+            apply_segment(core, renew(core, v), core.work[_NONE]["segment"])
+        else:
+            close_view(core, v, reason)
+        v = np.uint64(core.queues[queue]["root"])
+    return True
+
+
+@compiled
+def _is_view(view: Any, flow: Any, lane: Any) -> Any:
+    return bool(view["marks"] & VIEW_LIVE) and np.uint64(view["lane"]) == lane and same_tuple(view, flow)
+
+
+@compiled
+def begin(core: Any, view: Any) -> Any:
+    """The record for what happens to a view now, emptied."""
+    work = core.work[_NONE]
+    work["filed"] = view["steps"]
+    work["n"] = 0
+    work["reset_by"] = 0
+    return work
+
+
+@compiled
+def fire_until(core: Any, queue: Any, t_ns: Any) -> Any:
+    """Fire the deadlines of a queue up to t_ns. False when there is no room to go on."""
+    root = np.uint64(core.queues[queue]["root"])
+    while root != _NONE and core.views[root]["deadline_ns"] <= t_ns:
+        if not has_room(core):
+            return False
+        fire(core, root)
+        root = np.uint64(core.queues[queue]["root"])
+    return True
+
+
+@compiled
+def _apply_row(core: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
     """Apply one row; the number of its view, 0 for none."""
     if x["checksum"] == CSUM_BAD or x["marks"] & MARK_DUPLICATE:
         return v
     if x["kind"] == ICMP or (v == _NONE and np.int64(x["flags"]) & RST):
         if v == _NONE:
-            memory.slices[np.uint64(memory.queues[queue]["own"])]["strays"] += _ONE
+            core.slices[np.uint64(core.queues[queue]["own"])]["strays"] += _ONE
         else:
-            _icmp(memory, output, work, v, x)
+            _icmp(core, v, x)
         return v
     if v == _NONE:
-        _evict(memory, output, work, queue)
-        v = open_view(memory, flow, queue, x, 0)
+        _evict(core, queue)
+        v = open_view(core, flow, queue, x, 0)
     else:
-        if memory.views[v]["tentative"]:
-            v = _decide(memory, output, work, v, x)
+        if core.views[v]["tentative"]:
+            v = _decide(core, v, x)
         if opens(x):
-            new = incarnation(memory, output, work, v, x)
+            new = incarnation(core, v, x)
             if new == _NONE:
-                memory.views[v]["last_ns"] = x["t_ns"]
-                settle(memory, v)
+                core.views[v]["last_ns"] = x["t_ns"]
+                settle(core, v)
                 return v
-            v = _begin_with_waiting(memory, output, work, v, new, x)
-    apply_segment(memory, output, work, v, x)
+            v = _begin_with_waiting(core, v, new, x)
+    apply_segment(core, v, x)
     return v
 
 
 @compiled
-def _begin_with_waiting(memory: Any, output: Any, work: Any, old: Any, new: Any, x: Any) -> Any:
+def _begin_with_waiting(core: Any, old: Any, new: Any, x: Any) -> Any:
     """When the new view began with a SYN that had waited, apply that first."""
-    if new != old and memory.views[new]["start_ns"] != x["t_ns"]:
-        apply_segment(memory, output, work, new, work["segment"])
+    if new != old and core.views[new]["start_ns"] != x["t_ns"]:
+        apply_segment(core, new, core.work[_NONE]["segment"])
     return new
 
 
 @compiled
-def _decide(memory: Any, output: Any, work: Any, v: Any, x: Any) -> Any:
+def _decide(core: Any, v: Any, x: Any) -> Any:
     """Let a segment decide about the SYN that waits in view v; the view that the segment belongs to."""
-    view = memory.views[v]
-    says = verdict(memory, view, x)
+    view = core.views[v]
+    says = verdict(core, view, x)
     if says > 0:
-        v = renew(memory, output, work, v)
-        apply_segment(memory, output, work, v, work["segment"])
+        v = renew(core, v)
+        apply_segment(core, v, core.work[_NONE]["segment"])
     elif says < 0:
-        free_hold(memory.control[_NONE], memory.holds, np.uint64(view["tentative"]))
+        free_hold(core.control[_NONE], core.holds, np.uint64(view["tentative"]))
         view["tentative"] = 0
     return v
 
 
 @compiled
-def _evict(memory: Any, output: Any, work: Any, queue: Any) -> None:
+def _evict(core: Any, queue: Any) -> None:
     """Make room in a full slice: of the lane that needs it, the view that would have ended first."""
-    own = memory.slices[np.uint64(memory.queues[queue]["own"])]
-    while own["views"] >= memory.control[_NONE]["views_max"]:
-        root = np.uint64(memory.queues[queue]["root"])
+    own = core.slices[np.uint64(core.queues[queue]["own"])]
+    while own["views"] >= core.control[_NONE]["views_max"]:
+        root = np.uint64(core.queues[queue]["root"])
         if root == _NONE:
             return
-        view = memory.views[root]
-        deadline = view_deadline(memory.holds, view)
+        view = core.views[root]
+        deadline = view_deadline(core.holds, view)
         if deadline > view["deadline_ns"]:
-            memory.queues[queue]["root"] = heap_move(memory.views, root, root, deadline)
+            core.queues[queue]["root"] = heap_move(core.views, root, root, deadline)
             continue
         own["evicted"] += _ONE
-        work["filed"] = view["steps"]
-        work["n"] = 0
-        close_view(memory, output, work, root, EVICTED)
+        begin(core, view)
+        close_view(core, root, EVICTED)
         return
 
 
 @compiled
-def _icmp(memory: Any, output: Any, work: Any, v: Any, x: Any) -> None:
+def _icmp(core: Any, v: Any, x: Any) -> None:
     """An ICMP error about a segment: it counts against an unanswered SYN alone, RFC 5927."""
-    view = memory.views[v]
+    view = core.views[v]
     me = view["ends"][side_of(x)]
     if me["state"] != SYN_SENT or distance(x["seq"], me["iss"]) != 0:
         return
-    too_big = x["icmp_code"] == ICMP_FRAGMENTATION_NEEDED if view["family"] == 4 else x["icmp_type"] == ICMP6_PACKET_TOO_BIG
+    too_big = (
+        x["icmp_code"] == ICMP_FRAGMENTATION_NEEDED if view["family"] == 4 else x["icmp_type"] == ICMP6_PACKET_TOO_BIG
+    )
     if too_big:
         return
-    work["filed"] = view["steps"]
-    work["n"] = 0
+    work = begin(core, view)
     stamp(work, x["t_ns"], x["t_ns"], 0, OBSERVED if me["bits"] & EVER_LOCAL else ASSUMED)
     step(work, me, ICMP_HARD)
     view["last_ns"] = x["t_ns"]
-    file_steps(memory, output, work, view, x["t_ns"], NO_REASON)
-    settle(memory, v)
+    file_steps(core, view, x["t_ns"], NO_REASON)
+    settle(core, v)
 
 
 @compiled
-def apply_segment(memory: Any, output: Any, work: Any, v: Any, x: Any) -> None:
+def apply_segment(core: Any, v: Any, x: Any) -> None:
     """Apply a segment of view v to the end that sent it, and then to the end that it goes to."""
-    view, side = memory.views[v], side_of(x)
+    view, side = core.views[v], side_of(x)
     me, peer = view["ends"][side], view["ends"][_ONE - side]
     t = x["t_ns"]
-    work["filed"] = view["steps"]
-    work["n"] = 0
-    work["reset_by"] = 0
+    work = begin(core, view)
     _learn_vantage(view, x)
     if me["hold_n"]:
-        release(memory, work, me, peer, x)
+        release(core, work, me, peer, x)
     stamp(work, t, t, 0, OBSERVED)
     expected = np.int64(me["snd_nxt"]) if me["bits"] & SND_KNOWN else np.int64(x["seq"])
     _measure(view, me, peer, x)
@@ -221,7 +279,7 @@ def apply_segment(memory: Any, output: Any, work: Any, v: Any, x: Any) -> None:
         peer["undo_step"] = NO_STEP  # what a RST would answer is this segment, and nothing came of it yet
         waits = not direct(work, peer, me, x) and matters(peer, x)
     if waits:
-        control, holds = memory.control[_NONE], memory.holds
+        control, holds = core.control[_NONE], core.holds
         if peer["hold_n"] >= HOLD_MAX:
             assume_head(control, holds, work, view, peer, me)
         hold(control, holds, peer, x, expected)
@@ -230,11 +288,11 @@ def apply_segment(memory: Any, output: Any, work: Any, v: Any, x: Any) -> None:
     peer["rx_ns"] = t
     view["last_ns"] = t
     if work["n"]:
-        note_packet(memory, view, x, side)
-        file_steps(memory, output, work, view, t, NO_REASON)
-        settle(memory, v)
+        note_packet(core, view, x, side)
+        file_steps(core, view, t, NO_REASON)
+        settle(core, v)
     elif waits or view["deadline_ns"] == view["start_ns"]:
-        settle(memory, v)
+        settle(core, v)
 
 
 @compiled
@@ -290,40 +348,38 @@ def _count(view: Any, me: Any, x: Any) -> None:
 
 
 @compiled
-def fire(memory: Any, output: Any, work: Any, v: Any) -> None:
-    """Do what is due at the deadline of view v, the first of its queue; or move it back when it stood there too early."""
-    view = memory.views[v]
+def fire(core: Any, v: Any) -> None:
+    """Do what is due at the deadline of view v, the first of its queue; or move it back if it stood there too early."""
+    view = core.views[v]
     now = view["deadline_ns"]
-    deadline = view_deadline(memory.holds, view)
+    deadline = view_deadline(core.holds, view)
     if deadline <= now:
-        work["filed"] = view["steps"]
-        work["n"] = 0
-        work["reset_by"] = 0
+        work = begin(core, view)
         if view["marks"] & VIEW_OVER:
-            close_view(memory, output, work, v, END)
+            close_view(core, v, END)
             return
         for side in range(2):
             me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
-            assume(memory, work, view, me, peer, now)
-        if _time_out(memory, output, work, v, now):
+            assume(core, work, view, me, peer, now)
+        if _time_out(core, v, now):
             return
-        if view["tentative"] and not _wait_on(memory, output, work, v, now):
+        if view["tentative"] and not _wait_on(core, v, now):
             return
-        file_steps(memory, output, work, view, now, NO_REASON)
-        deadline = view_deadline(memory.holds, view)
-    queue = memory.queues[np.uint64(view["queue"])]
-    queue["root"] = heap_move(memory.views, np.uint64(queue["root"]), v, deadline)
+        file_steps(core, view, now, NO_REASON)
+        deadline = view_deadline(core.holds, view)
+    queue = core.queues[np.uint64(view["queue"])]
+    queue["root"] = heap_move(core.views, np.uint64(queue["root"]), v, deadline)
 
 
 @compiled
-def _time_out(memory: Any, output: Any, work: Any, v: Any, now: Any) -> bool:
+def _time_out(core: Any, v: Any, now: Any) -> Any:
     """End the states whose timers are due. True when the view ended with them."""
-    view = memory.views[v]
+    view, work = core.views[v], core.work[_NONE]
     for side in range(2):
         me = view["ends"][np.uint64(side)]
         if state_deadline(view, me) <= now:
             if me["state"] == ESTABLISHED or me["state"] == CLOSE_WAIT:
-                close_view(memory, output, work, v, IDLE)
+                close_view(core, v, IDLE)
                 return True
             stamp(work, now, view["last_ns"], 0, TIMER)
             step(work, me, T_STATE)
@@ -331,66 +387,17 @@ def _time_out(memory: Any, output: Any, work: Any, v: Any, now: Any) -> bool:
 
 
 @compiled
-def _wait_on(memory: Any, output: Any, work: Any, v: Any, now: Any) -> bool:
+def _wait_on(core: Any, v: Any, now: Any) -> Any:
     """Judge a SYN that nobody answered. False when its sender had begun anew, so that the old view ended."""
-    view = memory.views[v]
+    view = core.views[v]
     h = np.uint64(view["tentative"])
-    syn = memory.holds[h]["segment"]
+    syn = core.holds[h]["segment"]
     if syn["t_ns"] + SYN_SENT_NS > now:
         return True
     if view["ends"][side_of(syn)]["bits"] & GONE:
-        file_steps(memory, output, work, view, now, NO_REASON)
-        new = renew(memory, output, work, v)
-        apply_segment(memory, output, work, new, work["segment"])
+        file_steps(core, view, now, NO_REASON)
+        apply_segment(core, renew(core, v), core.work[_NONE]["segment"])
         return False
-    free_hold(memory.control[_NONE], memory.holds, h)
+    free_hold(core.control[_NONE], core.holds, h)
     view["tentative"] = 0
     return True
-
-
-@compiled
-def advance(memory: Any, output: Any, work: Any, t_ns: Any) -> bool:
-    """Fire the deadlines of the lane up to t_ns in all slices that the batch counts for. False: make room, call again."""
-    control = memory.control[_NONE]
-    slices = np.uint64(SLICES) // control["partitions"]
-    base = control["lane"] * slices
-    own = _NONE
-    while own < slices:
-        if memory.slices[own]["next_offset"] <= control["offset"]:
-            if not fire_until(memory, output, work[_NONE], base + own, t_ns):
-                return False
-        own += _ONE
-    return True
-
-
-@compiled
-def finish(memory: Any, output: Any, work: Any, reason: Any) -> bool:
-    """End all views of the lane for a reason. False: make room, call again."""
-    control = memory.control[_NONE]
-    slices = np.uint64(SLICES) // control["partitions"]
-    base = control["lane"] * slices
-    w = work[_NONE]
-    own = _NONE
-    while own < slices:
-        if memory.slices[own]["next_offset"] <= control["offset"]:
-            v = np.uint64(memory.queues[base + own]["root"])
-            while v != _NONE:
-                if not has_room(memory, output):
-                    return False
-                view = memory.views[v]
-                w["filed"] = view["steps"]
-                w["n"] = 0
-                w["reset_by"] = 0
-                if view["tentative"] and view["ends"][_waiting_side(memory, view)]["bits"] & GONE:
-                    apply_segment(memory, output, w, renew(memory, output, w, v), w["segment"])
-                else:
-                    close_view(memory, output, w, v, reason)
-                v = np.uint64(memory.queues[base + own]["root"])
-        own += _ONE
-    return True
-
-
-@compiled
-def _waiting_side(memory: Any, view: Any) -> Any:
-    return side_of(memory.holds[np.uint64(view["tentative"])]["segment"])
-

@@ -255,6 +255,9 @@ CONTROL: Final = np.dtype(
         ("lane", "<u8"),  # of the batch at hand: row of the table of lanes
         ("partitions", "<u8"),
         ("offset", "<i8"),  # of the batch at hand
+        ("watermark_ns", "<i8"),  # its last time
+        ("at", "<u8"),  # its next row
+        ("reason", "<i8"),  # why the lane's views end with it, an index of END_REASONS; 255: they go on
         ("key_0", "<u8"),  # of the index's hash, random per process
         ("key_1", "<u8"),
         ("index_mask", "<u8"),
@@ -278,27 +281,23 @@ CONTROL: Final = np.dtype(
 )
 
 
-class Memory(NamedTuple):
-    """What outlives a batch. Arrays grow between calls of a kernel and never within."""
+class Core(NamedTuple):
+    """All that the kernels read and write. Arrays grow between two calls of a kernel and never within."""
 
     control: npt.NDArray[np.void]  # CONTROL[1]
-    views: npt.NDArray[np.void]  # VIEW[]
+    work: npt.NDArray[np.void]  # WORK[1]
+    views: npt.NDArray[np.void]  # VIEW[], a pool, as the next three
     holds: npt.NDArray[np.void]  # HOLD[]
     log: npt.NDArray[np.void]  # LOG[]
     packets: npt.NDArray[np.void]  # PACKET[]
     queues: npt.NDArray[np.void]  # QUEUE[lanes * slices], slice after slice within a lane
     slices: npt.NDArray[np.void]  # SLICE[]
     lanes: npt.NDArray[np.void]  # LANE[]
-    index: npt.NDArray[np.uint64]  # power of two
-
-
-class Output(NamedTuple):
-    """Room for records; the counters stand in CONTROL."""
-
-    flows: npt.NDArray[np.void]  # FLOW_RECORD[]
+    slots: npt.NDArray[np.uint64]  # of the index; length a power of two
+    flows: npt.NDArray[np.void]  # FLOW_RECORD[], room for records, as all that follow; CONTROL counts them
     transitions: npt.NDArray[np.void]  # TRANSITION[]
     events: npt.NDArray[np.void]  # EVENT_RECORD[]
     evidence: npt.NDArray[np.void]  # EVIDENCE[]
 
 
-OUTPUT_DTYPES: Final = (FLOW_RECORD, TRANSITION, EVENT_RECORD, EVIDENCE)
+OUTPUTS: Final = {"flows": FLOW_RECORD, "transitions": TRANSITION, "events": EVENT_RECORD, "evidence": EVIDENCE}

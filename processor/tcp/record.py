@@ -67,23 +67,23 @@ def _summarise(summary: Any, me: Any) -> None:
 def _local(view: Any) -> Any:
     """Index of LOCAL: which end, by role, is the capturing host's."""
     local = np.int64(view["local"])
-    if local == LOWER or local == HIGHER:
+    if local in (LOWER, HIGHER):
         return 1 if local == np.int64(view["orig"]) else 2
     return 3 if local == BOTH else 0
 
 
 @compiled
-def _copy_log(memory: Any, output: Any, view: Any) -> Any:
+def _copy_log(core: Any, view: Any) -> Any:
     """Write the view's transitions, those taken back left out; how many."""
-    control = memory.control[_NONE]
+    control = core.control[_NONE]
     at = control["transitions_n"]
     orig = originator(view)
     entry = np.uint64(view["log_head"])
     n = _NONE
     while entry != _NONE:
-        row = memory.log[entry]
+        row = core.log[entry]
         if row["to"]:
-            written = output.transitions[at + n]
+            written = core.transitions[at + n]
             written["t_ns"] = row["t_ns"]
             written["lag_ns"] = row["lag_ns"]
             written["packet_ns"] = row["packet_ns"]
@@ -99,13 +99,13 @@ def _copy_log(memory: Any, output: Any, view: Any) -> Any:
 
 
 @compiled
-def write_flow(memory: Any, output: Any, view: Any, reason: Any) -> None:
+def write_flow(core: Any, view: Any, reason: Any) -> None:
     """Write the record of a view that ends."""
-    control = memory.control[_NONE]
-    queue = memory.queues[np.uint64(view["queue"])]
-    lane = memory.lanes[np.uint64(view["lane"])]
-    own = memory.slices[np.uint64(queue["own"])]
-    record = output.flows[control["flows_n"]]
+    control = core.control[_NONE]
+    queue = core.queues[np.uint64(view["queue"])]
+    lane = core.lanes[np.uint64(view["lane"])]
+    own = core.slices[np.uint64(queue["own"])]
+    record = core.flows[control["flows_n"]]
     control["flows_n"] += _ONE
     own["n_flows"] += _ONE
     _identify(record, view, lane)
@@ -116,7 +116,7 @@ def write_flow(memory: Any, output: Any, view: Any, reason: Any) -> None:
     record["ack_rtt_ns"] = view["ack_rtt_ns"]
     record["dropped"] = lane["dropped"] - view["dropped"]
     record["log"] = control["transitions_n"]
-    record["log_n"] = _copy_log(memory, output, view)
+    record["log_n"] = _copy_log(core, view)
     record["end_reason"] = reason
     record["local"] = _local(view)
     record["local_how"] = view["local_how"]
@@ -141,15 +141,15 @@ def write_flow(memory: Any, output: Any, view: Any, reason: Any) -> None:
 
 
 @compiled
-def write_event(memory: Any, output: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
+def write_event(core: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
     """Begin an event of a view; the row, for the caller to fill in the rest."""
-    control = memory.control[_NONE]
-    queue = memory.queues[np.uint64(view["queue"])]
-    own = memory.slices[np.uint64(queue["own"])]
-    event = output.events[control["events_n"]]
+    control = core.control[_NONE]
+    queue = core.queues[np.uint64(view["queue"])]
+    own = core.slices[np.uint64(queue["own"])]
+    event = core.events[control["events_n"]]
     control["events_n"] += _ONE
     own["n_events"] += _ONE
-    _identify(event, view, memory.lanes[np.uint64(view["lane"])])
+    _identify(event, view, core.lanes[np.uint64(view["lane"])])
     event["slice"] = queue["slice"]
     event["n"] = own["n_events"]
     event["kind"] = kind
@@ -171,15 +171,15 @@ def write_event(memory: Any, output: Any, view: Any, kind: Any, ts_ns: Any, k: A
 
 
 @compiled
-def write_evidence(memory: Any, output: Any, view: Any, event: Any, closing: Any) -> None:
+def write_evidence(core: Any, view: Any, event: Any, closing: Any) -> None:
     """Name the packets that an event rests on: those of the opening, or those of the closing."""
-    control = memory.control[_NONE]
+    control = core.control[_NONE]
     orig = originator(view)
     entry = np.uint64(view["packets_head"])
     while entry != _NONE:
-        packet = memory.packets[entry]
+        packet = core.packets[entry]
         if closing == (packet["role"] >= ROLE_FIN_ORIG):
-            row = output.evidence[control["evidence_n"]]
+            row = core.evidence[control["evidence_n"]]
             control["evidence_n"] += _ONE
             event["evidence_n"] += 1
             me, peer = view["ends"][np.uint64(packet["side"])], view["ends"][np.uint64(1 - np.int64(packet["side"]))]

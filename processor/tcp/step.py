@@ -38,7 +38,7 @@ def stamp(work: Any, t_ns: Any, packet_ns: Any, lag_ns: Any, certainty: Any) -> 
 
 
 @compiled
-def step_as(work: Any, me: Any, event: Any, certainty: Any) -> bool:
+def step_as(work: Any, me: Any, event: Any, certainty: Any) -> Any:
     """Ask the table and write down the step, if it is one. True when the state changed."""
     state = me["state"]
     opened = np.uint64(1) if me["bits"] & ACTIVE else np.uint64(0)
@@ -66,7 +66,7 @@ def step_as(work: Any, me: Any, event: Any, certainty: Any) -> bool:
 
 
 @compiled
-def step(work: Any, me: Any, event: Any) -> bool:
+def step(work: Any, me: Any, event: Any) -> Any:
     """`step_as` with the certainty that was stamped."""
     return step_as(work, me, event, work["certainty"])
 

@@ -76,13 +76,13 @@ def originator(view: Any) -> Any:
 
 
 @compiled
-def was(me: Any, state: Any) -> bool:
+def was(me: Any, state: Any) -> Any:
     """Whether the endpoint has been in a state."""
     return bool((np.int64(me["was"]) >> state) & 1)
 
 
 @compiled
-def both_open(view: Any) -> bool:
+def both_open(view: Any) -> Any:
     """Whether both endpoints have held the connection for open."""
     a, b = view["ends"][_FIRST], view["ends"][_SECOND]
     return bool(np.int64(a["was"]) & _OPEN) and bool(np.int64(b["was"]) & _OPEN)

@@ -33,21 +33,21 @@ _FIRST, _SECOND = np.uint64(0), np.uint64(1)
 
 
 @compiled
-def finished(me: Any) -> bool:
+def finished(me: Any) -> Any:
     """Whether the endpoint has no connection any more, or none that a timer of ours would end."""
     state = me["state"]
-    return state == CLOSED or state == TIME_WAIT or state == LISTEN or state == UNKNOWN
+    return state in (CLOSED, TIME_WAIT, LISTEN, UNKNOWN)
 
 
 @compiled
-def is_over(view: Any) -> bool:
+def is_over(view: Any) -> Any:
     """Whether both endpoints are done and nothing waits for proof."""
     a, b = view["ends"][_FIRST], view["ends"][_SECOND]
     return finished(a) and finished(b) and not a["hold_n"] and not b["hold_n"]
 
 
 @compiled
-def one_sided(view: Any) -> bool:
+def one_sided(view: Any) -> Any:
     """Whether one direction was never seen, or the opening was not."""
     a, b = view["ends"][_FIRST], view["ends"][_SECOND]
     return not a["packets"] or not b["packets"] or not (a["syn_count"] or b["syn_count"])
@@ -57,7 +57,7 @@ def one_sided(view: Any) -> bool:
 def state_deadline(view: Any, me: Any) -> Any:
     """When the timer of the endpoint's state ends."""
     state = me["state"]
-    if state == ESTABLISHED or state == CLOSE_WAIT:
+    if state in (ESTABLISHED, CLOSE_WAIT):
         return view["last_ns"] + (ONE_SIDED_NS if one_sided(view) else IDLE_NS)
     if state == SYN_SENT:
         return me["state_ns"] + SYN_SENT_NS
@@ -67,7 +67,7 @@ def state_deadline(view: Any, me: Any) -> Any:
         return me["state_ns"] + TIME_WAIT_NS
     if state == FIN_WAIT_2:
         return view["last_ns"] + FIN_WAIT_2_NS
-    if state == CLOSED or state == LISTEN or state == UNKNOWN:
+    if state in (CLOSED, LISTEN, UNKNOWN):
         return np.int64(NEVER_NS)
     return view["last_ns"] + CLOSING_NS
 

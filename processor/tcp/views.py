@@ -62,7 +62,8 @@ KIND_ESTABLISHED: Final = EVENT_KINDS.index("established")
 KIND_ALERT: Final = EVENT_KINDS.index("alert.abnormal_teardown")
 # handshake.* and teardown.* by index of HANDSHAKES and TEARDOWNS; 0 where there is no such event
 KIND_OF_HANDSHAKE: Final = np.array(
-    [EVENT_KINDS.index(f"handshake.{name}") if f"handshake.{name}" in EVENT_KINDS else 0 for name in HANDSHAKES], np.uint8
+    [EVENT_KINDS.index(f"handshake.{name}") if f"handshake.{name}" in EVENT_KINDS else 0 for name in HANDSHAKES],
+    np.uint8,
 )
 KIND_OF_TEARDOWN: Final = np.array(
     [EVENT_KINDS.index(f"teardown.{name}") if f"teardown.{name}" in EVENT_KINDS else 0 for name in TEARDOWNS], np.uint8
@@ -143,16 +144,16 @@ def _orient(view: Any, x: Any) -> None:
 
 
 @compiled
-def open_view(memory: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) -> Any:
+def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) -> Any:
     """Begin a view for the tuple of a FLOW (or of another VIEW) with its first segment; its number."""
-    control, views = memory.control[_NONE], memory.views
+    control, views = core.control[_NONE], core.views
     v = np.uint64(control["views_free"])
     view = views[v]
     control["views_free"] = view["next"]
     control["views_left"] -= 1
     control["views_live"] += _ONE
-    queue = memory.queues[queue_number]
-    own = memory.slices[np.uint64(queue["own"])]
+    queue = core.queues[queue_number]
+    own = core.slices[np.uint64(queue["own"])]
     view["hash"] = tuple_row["hash"]
     for half in range(2):
         view["lower_ip"][half] = tuple_row["lower_ip"][half]
@@ -169,7 +170,7 @@ def open_view(memory: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) 
     view["marks"] = VIEW_LIVE
     view["syn_rtt_ns"] = -1
     view["ack_rtt_ns"] = -1
-    view["dropped"] = memory.lanes[np.uint64(queue["lane"])]["dropped"]
+    view["dropped"] = core.lanes[np.uint64(queue["lane"])]["dropped"]
     view["queue"] = queue_number
     view["log_head"] = 0
     view["log_tail"] = 0
@@ -195,58 +196,58 @@ def open_view(memory: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) 
     own["serial"] += _ONE
     own["views"] += _ONE
     queue["views"] += 1
-    insert(memory.index, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
+    insert(core.slots, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
     view["deadline_ns"] = x["t_ns"]  # settled when its first segment is filed
     queue["root"] = heap_push(views, np.uint64(queue["root"]), v)
     return v
 
 
 @compiled
-def close_view(memory: Any, output: Any, work: Any, v: Any, reason: Any) -> None:
+def close_view(core: Any, v: Any, reason: Any) -> None:
     """End a view: assume what waits, raise what is left to raise, write its record, give its rows back."""
-    view = memory.views[v]
-    control, holds = memory.control[_NONE], memory.holds
+    view, work = core.views[v], core.work[_NONE]
+    control, holds = core.control[_NONE], core.holds
     for side in range(2):
         me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
         while me["hold_n"]:
             assume_head(control, holds, work, view, me, peer)
-    file_steps(memory, output, work, view, view["last_ns"], reason)
+    file_steps(core, view, view["last_ns"], reason)
     if view["marks"] & VIEW_OVER and reason != EVICTED and not (reason == REUSED and _in_time_wait(view)):
         reason = END  # it had ended by itself, whatever came then
-    write_flow(memory, output, view, reason)
-    release_view(memory, v)
+    write_flow(core, view, reason)
+    release_view(core, v)
 
 
 @compiled
-def _in_time_wait(view: Any) -> bool:
+def _in_time_wait(view: Any) -> Any:
     return view["ends"][_NONE]["state"] == TIME_WAIT or view["ends"][_ONE]["state"] == TIME_WAIT
 
 
 @compiled
-def release_view(memory: Any, v: Any) -> None:
+def release_view(core: Any, v: Any) -> None:
     """Take a view out of everything and give its rows back to their pools."""
-    control, views = memory.control[_NONE], memory.views
+    control, views = core.control[_NONE], core.views
     view = views[v]
-    queue = memory.queues[np.uint64(view["queue"])]
+    queue = core.queues[np.uint64(view["queue"])]
     queue["root"] = heap_remove(views, np.uint64(queue["root"]), v)
     queue["views"] -= 1
-    memory.slices[np.uint64(queue["own"])]["views"] -= _ONE
-    remove(memory.index, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
+    core.slices[np.uint64(queue["own"])]["views"] -= _ONE
+    remove(core.slots, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
     for side in range(2):
-        drop_holds(control, memory.holds, view["ends"][np.uint64(side)])
+        drop_holds(control, core.holds, view["ends"][np.uint64(side)])
     if view["tentative"]:
-        free_hold(control, memory.holds, np.uint64(view["tentative"]))
+        free_hold(control, core.holds, np.uint64(view["tentative"]))
     entry = np.uint64(view["log_head"])
     while entry != _NONE:
-        following = np.uint64(memory.log[entry]["next"])
-        memory.log[entry]["next"] = control["log_free"]
+        following = np.uint64(core.log[entry]["next"])
+        core.log[entry]["next"] = control["log_free"]
         control["log_free"] = entry
         control["log_left"] += 1
         entry = following
     entry = np.uint64(view["packets_head"])
     while entry != _NONE:
-        following = np.uint64(memory.packets[entry]["next"])
-        memory.packets[entry]["next"] = control["packets_free"]
+        following = np.uint64(core.packets[entry]["next"])
+        core.packets[entry]["next"] = control["packets_free"]
         control["packets_free"] = entry
         control["packets_left"] += 1
         entry = following
@@ -258,14 +259,14 @@ def release_view(memory: Any, v: Any) -> None:
 
 
 @compiled
-def note_packet(memory: Any, view: Any, x: Any, side: Any) -> None:
+def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
     """Keep a packet that events may name; RSTs find room for as long as there is any."""
     flags = np.int64(x["flags"])
     if view["packets_n"] >= PACKETS_MAX - (0 if flags & RST else 1):
         return
-    control = memory.control[_NONE]
+    control = core.control[_NONE]
     entry = np.uint64(control["packets_free"])
-    row = memory.packets[entry]
+    row = core.packets[entry]
     control["packets_free"] = row["next"]
     control["packets_left"] -= 1
     row["next"] = 0
@@ -284,7 +285,7 @@ def note_packet(memory: Any, view: Any, x: Any, side: Any) -> None:
     else:
         row["role"] = ROLE_ACK
     if view["packets_n"]:
-        memory.packets[np.uint64(view["packets_tail"])]["next"] = entry
+        core.packets[np.uint64(view["packets_tail"])]["next"] = entry
     else:
         view["packets_head"] = entry
     view["packets_tail"] = entry
@@ -292,21 +293,21 @@ def note_packet(memory: Any, view: Any, x: Any, side: Any) -> None:
 
 
 @compiled
-def _log(memory: Any, view: Any, done: Any) -> None:
+def _log(core: Any, view: Any, done: Any) -> None:
     """Append a step to the view's log, or strike out what it takes back."""
     if done["drop_from"] != NO_STEP:
         entry, ordinal = np.uint64(view["log_head"]), np.int64(0)
         while entry != _NONE:
-            row = memory.log[entry]
+            row = core.log[entry]
             if ordinal >= np.int64(done["drop_from"]) and row["side"] == done["side"]:
                 row["to"] = 0
             ordinal += 1
             entry = np.uint64(row["next"])
     if view["steps"] >= LOG_MAX:
         return
-    control = memory.control[_NONE]
+    control = core.control[_NONE]
     entry = np.uint64(control["log_free"])
-    row = memory.log[entry]
+    row = core.log[entry]
     control["log_free"] = row["next"]
     control["log_left"] -= 1
     row["next"] = 0
@@ -318,7 +319,7 @@ def _log(memory: Any, view: Any, done: Any) -> None:
     row["event"] = done["event"]
     row["certainty"] = done["certainty"]
     if view["steps"]:
-        memory.log[np.uint64(view["log_tail"])]["next"] = entry
+        core.log[np.uint64(view["log_tail"])]["next"] = entry
     else:
         view["log_head"] = entry
     view["log_tail"] = entry
@@ -326,17 +327,18 @@ def _log(memory: Any, view: Any, done: Any) -> None:
 
 
 @compiled
-def file_steps(memory: Any, output: Any, work: Any, view: Any, now_ns: Any, reason: Any) -> None:
-    """Move the steps of a row into the view's log and raise the events that they make; `work` is empty after."""
+def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
+    """Move the steps of a row into the view's log and raise the events that they make; WORK is empty after."""
+    work = core.work[_NONE]
     certainty = np.int64(0)
     for i in range(work["n"]):
         done = work["steps"][np.uint64(i)]
-        if memory.control[_NONE]["with_transitions"] and done["to"]:
-            _raise_transition(memory, output, view, done)
+        if core.control[_NONE]["with_transitions"] and done["to"]:
+            _raise_transition(core, view, done)
         if done["event"] == TX_FIN and not view["first_closer"]:
             view["first_closer"] = 1 + np.int64(done["side"])
         certainty = max(certainty, np.int64(done["certainty"]))
-        _log(memory, view, done)
+        _log(core, view, done)
     if work["reset_by"] and not view["reset_by"]:
         view["reset_by"] = work["reset_by"]
         view["rst_form"] = work["rst_form"]
@@ -349,14 +351,14 @@ def file_steps(memory: Any, output: Any, work: Any, view: Any, now_ns: Any, reas
         view["marks"] |= VIEW_OVER
     else:
         view["marks"] &= np.uint8(0xFF ^ VIEW_OVER)
-    _raise_opened(memory, output, view, now_ns, certainty)
+    _raise_opened(core, view, now_ns, certainty)
     if over or reason != NO_REASON:
-        _raise_ended(memory, output, view, now_ns, certainty, reason)
+        _raise_ended(core, view, now_ns, certainty, reason)
 
 
 @compiled
-def _raise_transition(memory: Any, output: Any, view: Any, done: Any) -> None:
-    event = write_event(memory, output, view, KIND_TRANSITION, done["t_ns"], view["steps"])
+def _raise_transition(core: Any, view: Any, done: Any) -> None:
+    event = write_event(core, view, KIND_TRANSITION, done["t_ns"], view["steps"])
     event["certainty"] = done["certainty"]
     event["severity"] = 0
     event["endpoint"] = 0 if np.uint64(done["side"]) == originator(view) else 1
@@ -365,32 +367,32 @@ def _raise_transition(memory: Any, output: Any, view: Any, done: Any) -> None:
 
 
 @compiled
-def _raise_handshake(memory: Any, output: Any, view: Any, now_ns: Any, certainty: Any) -> None:
+def _raise_handshake(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     kind = handshake(view)
     view["events"] |= EVENT_HANDSHAKE
-    event = write_event(memory, output, view, KIND_OF_HANDSHAKE[np.uint64(kind)], now_ns, 0)
+    event = write_event(core, view, KIND_OF_HANDSHAKE[np.uint64(kind)], now_ns, 0)
     event["certainty"] = certainty
     event["value_ns"] = view["syn_rtt_ns"]
     event["by"] = role_of(view, np.int64(view["reset_by"]))
     event["rst_form"] = view["rst_form"]
-    write_evidence(memory, output, view, event, False)
+    write_evidence(core, view, event, False)
 
 
 @compiled
-def _raise_opened(memory: Any, output: Any, view: Any, now_ns: Any, certainty: Any) -> None:
+def _raise_opened(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     """`established`, and the handshake's kind, when both endpoints hold the connection for open."""
     if view["events"] & EVENT_ESTABLISHED or not both_open(view):
         return
     view["events"] |= EVENT_ESTABLISHED
     if handshake(view) != HS_UNSEEN and not view["events"] & EVENT_HANDSHAKE:
-        _raise_handshake(memory, output, view, now_ns, certainty)
-    event = write_event(memory, output, view, KIND_ESTABLISHED, now_ns, 0)
+        _raise_handshake(core, view, now_ns, certainty)
+    event = write_event(core, view, KIND_ESTABLISHED, now_ns, 0)
     event["certainty"] = certainty
-    write_evidence(memory, output, view, event, False)
+    write_evidence(core, view, event, False)
 
 
 @compiled
-def _raise_ended(memory: Any, output: Any, view: Any, now_ns: Any, certainty: Any, reason: Any) -> None:
+def _raise_ended(core: Any, view: Any, now_ns: Any, certainty: Any, reason: Any) -> None:
     """The kind of a handshake that failed, or of the teardown; once."""
     kind = teardown(view, reason)
     if kind == TD_NONE:
@@ -398,61 +400,60 @@ def _raise_ended(memory: Any, output: Any, view: Any, now_ns: Any, certainty: An
         early = reason != NO_REASON and not view["marks"] & VIEW_OVER  # cut off: what was not seen proves nothing
         if view["events"] & EVENT_HANDSHAKE or opening == HS_UNSEEN or early:
             return
-        _raise_handshake(memory, output, view, now_ns, certainty)
+        _raise_handshake(core, view, now_ns, certainty)
         return
     if view["events"] & EVENT_TEARDOWN:
         return
     view["events"] |= EVENT_TEARDOWN
-    event = write_event(memory, output, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, 0)
+    event = write_event(core, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, 0)
     _fill_ending(view, event, certainty)
-    abnormal = kind == TD_ABORT or kind == TD_SILENT
+    abnormal = kind in (TD_ABORT, TD_SILENT)
     if abnormal:
         event["severity"] = WARN
-    elif kind == TD_FIN_THEN_RST or kind == TD_REUSED:
+    elif kind in (TD_FIN_THEN_RST, TD_REUSED):
         event["severity"] = NOTICE
     elif kind == TD_IDLE:
         event["severity"] = INFO
-    write_evidence(memory, output, view, event, True)
-    if abnormal and _loss_free(memory, view):
+    write_evidence(core, view, event, True)
+    if abnormal and _loss_free(core, view):
         view["alerts"] |= np.uint64(1 << KIND_ALERT)
-        alert = write_event(memory, output, view, KIND_ALERT, now_ns, 0)
+        alert = write_event(core, view, KIND_ALERT, now_ns, 0)
         _fill_ending(view, alert, certainty)
         alert["severity"] = ALERT
-        write_evidence(memory, output, view, alert, True)
+        write_evidence(core, view, alert, True)
 
 
 @compiled
 def _fill_ending(view: Any, event: Any, certainty: Any) -> None:
     event["certainty"] = certainty
     event["value_ns"] = view["last_ns"] - view["start_ns"]
-    event["by"] = role_of(view, np.int64(view["reset_by"] if view["reset_by"] else view["first_closer"]))
+    event["by"] = role_of(view, np.int64(view["reset_by"] or view["first_closer"]))
     event["rst_form"] = view["rst_form"]
     event["cause"] = view["cause"]
 
 
 @compiled
-def _loss_free(memory: Any, view: Any) -> bool:
+def _loss_free(core: Any, view: Any) -> Any:
     """Whether no loss of our own could explain what looks abnormal."""
-    lost = memory.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
+    lost = core.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
     return not lost and not view["ends"][_NONE]["gap_bytes"] and not view["ends"][_ONE]["gap_bytes"]
 
 
 @compiled
-def settle(memory: Any, v: Any) -> None:
+def settle(core: Any, v: Any) -> None:
     """Move the view in its queue when its true deadline is earlier than the one it stands by."""
-    view = memory.views[v]
-    deadline = view_deadline(memory.holds, view)
+    view = core.views[v]
+    deadline = view_deadline(core.holds, view)
     if deadline < view["deadline_ns"] or view["deadline_ns"] == view["start_ns"]:
-        queue = memory.queues[np.uint64(view["queue"])]
-        queue["root"] = heap_move(memory.views, np.uint64(queue["root"]), v, deadline)
+        queue = core.queues[np.uint64(view["queue"])]
+        queue["root"] = heap_move(core.views, np.uint64(queue["root"]), v, deadline)
 
 
 @compiled
-def begun_anew(memory: Any, output: Any, work: Any, view: Any, side: Any, t_ns: Any) -> None:
+def begun_anew(core: Any, view: Any, side: Any, t_ns: Any) -> None:
     """The endpoint opens with another ISN: its old connection had ended without a packet."""
-    me = view["ends"][side]
+    me, work = view["ends"][side], core.work[_NONE]
     stamp(work, t_ns, t_ns, max(t_ns - me["last_ns"], 0), INFERRED)
     if step_as(work, me, NEW_ISN, INFERRED):
         me["bits"] |= GONE
-    file_steps(memory, output, work, view, t_ns, NO_REASON)
-
+    file_steps(core, view, t_ns, NO_REASON)
