@@ -20,6 +20,7 @@ IMM, ABS, IND, MEM, LEN, MSH = 0x00, 0x20, 0x40, 0x60, 0x80, 0xA0
 JA, JEQ, JGT, JGE, JSET = 0x00, 0x10, 0x20, 0x30, 0x40
 INSTRUCTIONS_MAX: Final = 4096  # BPF_MAXINSNS of the kernel
 
+OPTIMIZED_MAX: Final = 1024  # characters; libpcap's optimizer takes 28 s for 300 hosts, and grows with their cube
 _NETMASK_UNKNOWN: Final = 0xFFFFFFFF
 _REJECTS_ALL: Final = "expression rejects all packets"
 
@@ -43,9 +44,9 @@ class _LibpcapError(Exception):
 
 def _compile_cypcap(cypcap: Any, text: str, dlt: int) -> Program:
     try:
-        program = cypcap.compile(dlt, CAPLEN_MAX, text, True, _NETMASK_UNKNOWN)
+        program = cypcap.compile(dlt, CAPLEN_MAX, text, len(text) <= OPTIMIZED_MAX, _NETMASK_UNKNOWN)
     except cypcap.Error as error:
-        raise _LibpcapError(str(error)) from None
+        raise _LibpcapError(str(error.args[-1])) from None
     return tuple(Instruction(*row) for row in program)
 
 
@@ -84,7 +85,8 @@ def _compile_ctypes(library: ctypes.CDLL, text: str, dlt: int) -> Program:
         raise _LibpcapError(f"no handle for link type {dlt}")
     program = _BpfProgram()
     try:
-        if library.pcap_compile(handle, ctypes.byref(program), text.encode(), 1, _NETMASK_UNKNOWN) != 0:
+        optimize = int(len(text) <= OPTIMIZED_MAX)
+        if library.pcap_compile(handle, ctypes.byref(program), text.encode(), optimize, _NETMASK_UNKNOWN) != 0:
             raise _LibpcapError(library.pcap_geterr(handle).decode(errors="replace"))
         rows = [program.instructions[i] for i in range(program.length)]
         result = tuple(Instruction(row.code, row.jt, row.jf, row.k) for row in rows)

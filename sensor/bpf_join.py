@@ -77,12 +77,10 @@ def _switch_on_tag(ethertype: Instruction, tagged: Program, plain: Program) -> P
 def _joined(text: str) -> Program:
     """Program over Ethernet frames as they stand in a file, whatever tags they carry."""
     plain = compile_expression(text, LINK_ETHERNET)
-    if _VLAN_WORD.search(text):
+    if _VLAN_WORD.search(text) or len(plain) == 1:  # one RET: all frames, whatever their EtherType
         return plain
     once = compile_expression(f"vlan and ({text})", LINK_ETHERNET, text)
     twice = compile_expression(f"vlan and vlan and ({text})", LINK_ETHERNET, text)
-    if len(plain) == 1:  # one RET: all frames, and the EtherType does not matter
-        return plain
     inner = _switch_on_tag(_load(SIZE_H, _ADDRESSES + _TAG), twice, once)
     return _switch_on_tag(_load(SIZE_H, _ADDRESSES), inner, plain)
 

@@ -284,6 +284,14 @@ def _denied(interface: str) -> CapturePermissionError:
     )
 
 
+def check_permission(interface: str) -> None:
+    """Raise CapturePermissionError where no packet socket may be opened: sooner than all that an opening needs."""
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except PermissionError:
+        raise _denied(interface) from None
+
+
 def open_live(
     interface: str,
     bpf: str | None,

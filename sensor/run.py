@@ -1,0 +1,235 @@
+"""One run of a sensor: everything opened in its order, the loop, and an end that loses nothing.
+
+The order is the point. What can be wrong without privileges is found first; the kernels are compiled before the ring is
+there; sockets, ring, file and spool are opened as root; then root is given up, and only then a packet is parsed.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Final
+
+from sensor.addresses import LocalAddresses
+from sensor.batcher import Batcher
+from sensor.capfile_writer import CaptureFileFormat, CaptureFileWriter, Statistics
+from sensor.delivery import KafkaDelivery, lane_of
+from sensor.dissect import Dissector
+from sensor.own_traffic import OwnTraffic
+from sensor.pipeline import TICK_S, BatchOutput, FileOutput, Limit, NoDelivery, Output
+from sensor.plan import SNAPLEN_WHOLE, Plan
+from sensor.privileges import account, drop
+from sensor.sources import Source, source_of
+from sensor.summary import Summary
+from sensor.telemetry import Telemetry
+from sensor.warm import warm
+from synfin.config import Settings
+from synfin.errors import EXIT_BROKER, EXIT_FAILED, EXIT_INCOMPLETE, EXIT_OK
+from synfin.wire.batch import END_OF_FILE, STOPPED
+from synfin.wire.topics import PARTITIONS
+
+LOG: Final = logging.getLogger("sensor")
+_DRY_PARTITIONS: Final = PARTITIONS
+
+
+def log_to_stderr(*, verbose: bool, debug: bool) -> None:
+    """Let the publisher's talk go to stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s" if debug else "sensor: %(message)s"))
+    if not debug:
+        handler.addFilter(lambda entry: not entry.name.startswith("kafka"))  # each attempt to connect; we say it once
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO if verbose or debug else logging.WARNING)
+
+
+class Signals:
+    """What signals asked for: the first SIGINT or SIGTERM for a drained end, the second for the end."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.stopped = False
+        self.counters = False
+
+    def listen(self) -> None:
+        """Take over the signals of this process."""
+        signal.signal(signal.SIGINT, self._end)
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGUSR1, self._count)
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        if self.stopped:
+            os._exit(128 + number)
+        self.stopped = True
+        self._source.stop()
+
+    def _count(self, _number: int, _frame: FrameType | None) -> None:
+        self.counters = True
+
+
+class Run:
+    """The parts of one run, in the order in which they are opened."""
+
+    def __init__(self, plan: Plan, settings: Settings) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.who = account(settings["sensor.user"])
+        self.source = source_of(plan, settings)
+        self.local = LocalAddresses.parse(plan.local) if plan.local else None
+        self.delivery = KafkaDelivery(plan, settings) if plan.publishes else None
+        self.signals = Signals(self.source)
+        snaplen = plan.snaplen if plan.file is not None and plan.snaplen < SNAPLEN_WHOLE else None
+        self.limit = Limit(plan.count, snaplen)
+        self.own = OwnTraffic()
+        self.dissector = Dissector(self.local)
+        self.writer: CaptureFileWriter | None = None
+        self.batches: BatchOutput | None = None
+        self.telemetry = Telemetry(self.summary)
+
+    def open(self) -> None:
+        """Open what needs privileges, give them up, and open the rest."""
+        self.source.open()
+        self.writer = self._open_writer()
+        if self.delivery is not None:
+            self.delivery.open(self.who)
+        if self.who is not None:
+            self._say(drop(self.who))
+        if self.delivery is not None:
+            self.delivery.publisher.start()
+        self.telemetry.start(self.settings, self.delivery)
+        self.batches = self._open_batches()
+
+    def _open_writer(self) -> CaptureFileWriter | None:
+        plan, source = self.plan, self.source
+        if plan.write is None:
+            return None
+        form = CaptureFileFormat(plan.classic, plan.snaplen, source.interface, plan.filter)
+        # A file that is written beside is renamed at the end, when the folder's owner is no longer who we are.
+        beside = plan.file is not None and plan.write != "-" and self.who is None
+        writer = CaptureFileWriter(plan.write, form, source.link, unbuffered=plan.unbuffered, beside=beside)
+        writer.open()
+        return writer
+
+    def _open_batches(self) -> BatchOutput | None:
+        if not self.plan.makes_batches:
+            return None
+        publisher = self.delivery.publisher if self.delivery else None
+        partitions = publisher.partitions if publisher else self.settings["topics.partitions"] or _DRY_PARTITIONS
+        batcher = Batcher(lane_of(self.settings), partitions, max_age_ns=self.settings["sensor.latency"])
+        return BatchOutput(self.dissector, batcher, publisher or NoDelivery(), self.own)
+
+    def outputs(self) -> list[Output]:
+        """What takes the frames."""
+        return [*([FileOutput(self.writer)] if self.writer else []), *([self.batches] if self.batches else [])]
+
+    def loop(self) -> None:
+        """Take blocks until there are no more, or no more are wanted."""
+        outputs, source, limit = self.outputs(), self.source, self.limit
+        ticked = time.monotonic()
+        for block in source.blocks():
+            if len(block):
+                wanted = limit.cut(block)
+                dropped = source.statistics()[1]
+                for output in outputs:
+                    output.take(wanted, dropped)
+                if limit.reached:
+                    source.stop()
+                    break
+            now = time.monotonic()
+            if source.live and now - ticked >= TICK_S:
+                ticked = now
+                self._tick(outputs)
+            self._answer()
+
+    def _tick(self, outputs: list[Output]) -> None:
+        self.telemetry.turn()
+        for output in outputs:
+            output.tick()
+        if self.delivery is not None:
+            self.delivery.publisher.poll()
+
+    def _answer(self) -> None:
+        """Print the counters when SIGUSR1 asked for them."""
+        if self.signals.counters:
+            self.signals.counters = False
+            self._print(self.summary(), to_stdout=False)
+
+    def finish(self) -> int:
+        """Hand on what is open, close everything and sum up; the count of batches that were not delivered."""
+        complete = not self.source.live and not self.signals.stopped and not self.limit.reached
+        if self.batches is not None:
+            self.batches.finish(END_OF_FILE if complete else STOPPED)
+        received, dropped = self.source.statistics()
+        if self.writer is not None:
+            statistics = Statistics(time.time_ns(), self.limit.captured, received, dropped)
+            self.writer.close(statistics if self.source.live else None)
+        return self.delivery.close() if self.delivery else 0
+
+    def abandon(self) -> None:
+        """Close what an error left open."""
+        self.telemetry.stop()
+        self.source.close()
+        if self.writer is not None:
+            self.writer.close(complete=False)
+        if self.delivery is not None:
+            self.delivery.clean_up()
+
+    def summary(self) -> Summary:
+        """Counters of this moment."""
+        received, dropped = self.source.statistics()
+        published = self.delivery.publisher.counters if self.delivery else None
+        dissected = self.dissector.counters if self.batches else None
+        return Summary(self.limit.captured, received, dropped, self.source.live, self.own.packets, published, dissected)
+
+    def _say(self, text: str) -> None:
+        if not self.plan.quiet:
+            sys.stderr.write(f"sensor: {text}\n")
+
+    def _print(self, summary: Summary, *, to_stdout: bool) -> None:
+        if self.plan.as_json:
+            (sys.stdout if to_stdout else sys.stderr).write(json.dumps(summary.as_json()) + "\n")
+        else:
+            sys.stderr.write("".join(f"{line}\n" for line in summary.lines()))
+        sys.stderr.flush()
+
+    def greet(self) -> None:
+        """Say what is captured and where it goes, as tcpdump does."""
+        where = [self.plan.write] if self.plan.write else []
+        if self.plan.publishes:
+            where.append(f"{self.settings['topics.packets']} at {','.join(self.settings['kafka.brokers'])}")
+        if self.source.live:
+            bound = f"snapshot length {self.plan.snaplen} bytes"
+            self._say(f"listening on {self.source.interface}, {bound}, to {' and '.join(where) or 'nowhere'}")
+
+    def end(self, undelivered: int) -> int:
+        """Print the summary; the exit code."""
+        summary = self.summary()
+        self._print(summary, to_stdout=True)
+        trouble = self.source.trouble()
+        if trouble:
+            sys.stderr.write(f"sensor: {trouble}\n")
+            if self.source.live:
+                return EXIT_FAILED
+        if undelivered and not self.source.live:
+            why = self.delivery.publisher.trouble if self.delivery else None
+            sys.stderr.write(f"sensor: {undelivered} batches were not delivered: {why or 'no acknowledgment came'}\n")
+            return EXIT_BROKER
+        lost = summary.published.dropped.batches if summary.published else 0
+        return EXIT_INCOMPLETE if trouble or summary.dropped or lost else EXIT_OK
+
+
+def run_sensor(plan: Plan, settings: Settings) -> int:
+    """Run a sensor from its flags to its exit code."""
+    run = Run(plan, settings)
+    warm(plan)
+    try:
+        run.open()
+        run.signals.listen()
+        run.greet()
+        run.loop()
+        return run.end(run.finish())
+    finally:
+        run.abandon()
