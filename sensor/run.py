@@ -10,29 +10,23 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING
 
-from sensor.addresses import LocalAddresses
-from sensor.batcher import Batcher
 from sensor.capfile_writer import CaptureFileFormat, CaptureFileWriter, Statistics
-from sensor.delivery import KafkaDelivery, lane_of
-from sensor.dissect import Dissector
-from sensor.own_traffic import OwnTraffic
-from sensor.pipeline import TICK_S, BatchOutput, FileOutput, Limit, NoDelivery, Output
+from sensor.pipeline import TICK_S, FileOutput, Limit, Output
 from sensor.plan import SNAPLEN_WHOLE, Plan
 from sensor.privileges import account, drop
 from sensor.sources import Source, source_of
 from sensor.summary import Summary
-from sensor.telemetry import Telemetry
 from sensor.warm import warm
 from synfin.config import Settings
 from synfin.errors import EXIT_BROKER, EXIT_FAILED, EXIT_INCOMPLETE, EXIT_OK
-from synfin.wire.batch import END_OF_FILE, STOPPED
-from synfin.wire.topics import PARTITIONS
 
-LOG: Final = logging.getLogger("sensor")
-_DRY_PARTITIONS: Final = PARTITIONS
+if TYPE_CHECKING:
+    from sensor.publication import Publication
+    from sensor.telemetry import Telemetry
 
 
 def log_to_stderr(*, verbose: bool, debug: bool) -> None:
@@ -70,6 +64,22 @@ class Signals:
         self.counters = True
 
 
+def _publication(plan: Plan, settings: Settings) -> "Publication | None":
+    if not plan.makes_batches:
+        return None
+    from sensor.publication import Publication  # noqa: PLC0415  half of the memory, and -w alone does without
+
+    return Publication(plan, settings)
+
+
+def _telemetry(settings: Settings, summary: Callable[[], Summary], trouble: Callable[[], str | None]) -> "Telemetry":
+    from sensor.telemetry import Telemetry  # noqa: PLC0415
+
+    telemetry = Telemetry(summary, trouble)
+    telemetry.start(settings)
+    return telemetry
+
+
 class Run:
     """The parts of one run, in the order in which they are opened."""
 
@@ -78,29 +88,27 @@ class Run:
         self.settings = settings
         self.who = account(settings["sensor.user"])
         self.source = source_of(plan, settings)
-        self.local = LocalAddresses.parse(plan.local) if plan.local else None
-        self.delivery = KafkaDelivery(plan, settings) if plan.publishes else None
         self.signals = Signals(self.source)
         snaplen = plan.snaplen if plan.file is not None and plan.snaplen < SNAPLEN_WHOLE else None
         self.limit = Limit(plan.count, snaplen)
-        self.own = OwnTraffic()
-        self.dissector = Dissector(self.local)
         self.writer: CaptureFileWriter | None = None
-        self.batches: BatchOutput | None = None
-        self.telemetry = Telemetry(self.summary)
+        self.publication = _publication(plan, settings)
+        self.telemetry: Telemetry | None = None
 
     def open(self) -> None:
-        """Open what needs privileges, give them up, and open the rest."""
+        """Compile; open what needs privileges; give them up; open the rest."""
+        warm(self.plan)
+        if self.publication is not None:
+            self.publication.warm()
         self.source.open()
         self.writer = self._open_writer()
-        if self.delivery is not None:
-            self.delivery.open(self.who)
+        if self.publication is not None:
+            self.publication.open(self.who)
         if self.who is not None:
             self._say(drop(self.who))
-        if self.delivery is not None:
-            self.delivery.publisher.start()
-        self.telemetry.start(self.settings, self.delivery)
-        self.batches = self._open_batches()
+        if self.publication is not None:
+            self.publication.start()
+            self.telemetry = _telemetry(self.settings, self.summary, self.publication.trouble)
 
     def _open_writer(self) -> CaptureFileWriter | None:
         plan, source = self.plan, self.source
@@ -113,17 +121,10 @@ class Run:
         writer.open()
         return writer
 
-    def _open_batches(self) -> BatchOutput | None:
-        if not self.plan.makes_batches:
-            return None
-        publisher = self.delivery.publisher if self.delivery else None
-        partitions = publisher.partitions if publisher else self.settings["topics.partitions"] or _DRY_PARTITIONS
-        batcher = Batcher(lane_of(self.settings), partitions, max_age_ns=self.settings["sensor.latency"])
-        return BatchOutput(self.dissector, batcher, publisher or NoDelivery(), self.own)
-
     def outputs(self) -> list[Output]:
         """What takes the frames."""
-        return [*([FileOutput(self.writer)] if self.writer else []), *([self.batches] if self.batches else [])]
+        outputs: list[Output] = [] if self.writer is None else [FileOutput(self.writer)]
+        return outputs if self.publication is None else [*outputs, self.publication.output]
 
     def loop(self) -> None:
         """Take blocks until there are no more, or no more are wanted."""
@@ -145,11 +146,12 @@ class Run:
             self._answer()
 
     def _tick(self, outputs: list[Output]) -> None:
-        self.telemetry.turn()
+        if self.telemetry is not None:
+            self.telemetry.turn()
         for output in outputs:
             output.tick()
-        if self.delivery is not None:
-            self.delivery.publisher.poll()
+        if self.publication is not None:
+            self.publication.check()
 
     def _answer(self) -> None:
         """Print the counters when SIGUSR1 asked for them."""
@@ -158,31 +160,35 @@ class Run:
             self._print(self.summary(), to_stdout=False)
 
     def finish(self) -> int:
-        """Hand on what is open, close everything and sum up; the count of batches that were not delivered."""
-        complete = not self.source.live and not self.signals.stopped and not self.limit.reached
-        if self.batches is not None:
-            self.batches.finish(END_OF_FILE if complete else STOPPED)
+        """Hand on what is open and close the file; the count of batches that were not delivered."""
         received, dropped = self.source.statistics()
         if self.writer is not None:
             statistics = Statistics(time.time_ns(), self.limit.captured, received, dropped)
             self.writer.close(statistics if self.source.live else None)
-        return self.delivery.close() if self.delivery else 0
+        if self.publication is None:
+            return 0
+        cut_short = self.source.live or self.signals.stopped or self.limit.reached
+        return self.publication.finish(whole_file=not cut_short)
 
     def abandon(self) -> None:
-        """Close what an error left open."""
-        self.telemetry.stop()
+        """Close what is still open, after an error too."""
+        if self.telemetry is not None:
+            self.telemetry.stop()
         self.source.close()
         if self.writer is not None:
             self.writer.close(complete=False)
-        if self.delivery is not None:
-            self.delivery.clean_up()
+        if self.publication is not None:
+            self.publication.clean_up()
 
     def summary(self) -> Summary:
         """Counters of this moment."""
         received, dropped = self.source.statistics()
-        published = self.delivery.publisher.counters if self.delivery else None
-        dissected = self.dissector.counters if self.batches else None
-        return Summary(self.limit.captured, received, dropped, self.source.live, self.own.packets, published, dissected)
+        part = self.publication
+        if part is None:
+            return Summary(self.limit.captured, received, dropped, self.source.live)
+        published = part.kafka.publisher.counters if part.kafka else None
+        dissected, own = part.dissector.counters, part.own.packets
+        return Summary(self.limit.captured, received, dropped, self.source.live, own, published, dissected)
 
     def _say(self, text: str) -> None:
         if not self.plan.quiet:
@@ -214,7 +220,7 @@ class Run:
             if self.source.live:
                 return EXIT_FAILED
         if undelivered and not self.source.live:
-            why = self.delivery.publisher.trouble if self.delivery else None
+            why = self.publication.trouble() if self.publication else None
             sys.stderr.write(f"sensor: {undelivered} batches were not delivered: {why or 'no acknowledgment came'}\n")
             return EXIT_BROKER
         lost = summary.published.dropped.batches if summary.published else 0
@@ -224,7 +230,6 @@ class Run:
 def run_sensor(plan: Plan, settings: Settings) -> int:
     """Run a sensor from its flags to its exit code."""
     run = Run(plan, settings)
-    warm(plan)
     try:
         run.open()
         run.signals.listen()

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
+from socketserver import TCPServer
 from typing import Any, Final
 
 from synfin.config import Settings
@@ -59,6 +59,18 @@ class _Collector:
         return families.values()
 
 
+def load() -> bool:
+    """Import what a scrape needs; False without prometheus-client.
+
+    start() does it; a program calls it earlier when it is about to lose the right to read its own environment.
+    """
+    try:
+        import prometheus_client  # noqa: F401, PLC0415
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
 def render(probe: Probe) -> bytes:
     """All samples in Prometheus' text format."""
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
@@ -82,6 +94,10 @@ def answer(probe: Probe, path: str) -> tuple[int, str, bytes]:
 
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind, without the base class's question to the DNS for a name that is used nowhere."""
+        TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  as inherited
         """One line where the base class prints a traceback, most often for a client that went away."""
@@ -136,7 +152,7 @@ def start(settings: Settings, part: str, probe: Probe) -> Server | None:
     port, chosen = settings[name], settings.origins[name] != "default"
     if port == 0:
         return None
-    if find_spec("prometheus_client") is None:
+    if not load():
         _complain(chosen, f"port {port}: metrics need the package prometheus-client (synfin[metrics])")
         return None
     server = Server(port, probe)

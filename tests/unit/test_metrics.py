@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import sys
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -94,6 +95,13 @@ def test_the_listener_is_on_loopback_alone_and_stops():
         get(server.port, "/healthz")
 
 
+def test_the_listener_asks_no_name_server(monkeypatch):
+    monkeypatch.setattr(socket, "getfqdn", lambda *_: pytest.fail("asked for a name"))
+    server = Server(0, probe())
+    server.start()
+    server.stop()
+
+
 def test_a_taken_port_is_fatal_only_when_it_was_asked_for(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -104,7 +112,7 @@ def test_a_taken_port_is_fatal_only_when_it_was_asked_for(capsys):
 
 
 def test_without_prometheus_client_it_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr(metrics, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
     assert metrics.start(settings(9472, "default"), "sink", probe()) is None
     assert "synfin[metrics]" in capsys.readouterr().err
 
