@@ -1,10 +1,11 @@
 """What a sensor says at its end and on SIGUSR1."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sensor.dissect import Counters as Dissected
-from sensor.publisher import Counters as Published
+if TYPE_CHECKING:  # a sensor that only writes a file does without them
+    from sensor.dissect import Counters as Dissected
+    from sensor.publisher import Counters as Published
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,8 @@ class Summary:
     dropped: int  # by the kernel
     live: bool  # else from a file, where nothing is received and nothing dropped
     own: int = 0  # packets of the sensor's own connections to the brokers
-    published: Published | None = None
-    dissected: Dissected | None = None
+    published: "Published | None" = None
+    dissected: "Dissected | None" = None
 
     def lines(self) -> list[str]:
         """Three lines as tcpdump's, and then what became of the packets that went to Kafka."""

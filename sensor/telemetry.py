@@ -2,15 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sensor.summary import Summary
 from synfin import metrics
 from synfin.config import Settings
 from synfin.metrics import Probe, Sample
-
-if TYPE_CHECKING:
-    from sensor.delivery import KafkaDelivery
 
 _STANDS_S: Final = 30.0  # a loop that did not turn for so long stands still
 
@@ -18,18 +15,16 @@ _STANDS_S: Final = 30.0  # a loop that did not turn for so long stands still
 class Telemetry:
     """Counters as of the loop's last turn; the loop alone asks the kernel, because asking resets its numbers."""
 
-    def __init__(self, summary: Callable[[], Summary]) -> None:
+    def __init__(self, summary: Callable[[], Summary], trouble: Callable[[], str | None]) -> None:
         self._summary = summary
+        self._trouble = trouble
         self._last: Summary | None = None
         self._turned_s = time.monotonic()
-        self._delivery: KafkaDelivery | None = None
         self._server: metrics.Server | None = None
 
-    def start(self, settings: Settings, delivery: "KafkaDelivery | None") -> None:
-        """Open the port, in a capture that publishes: one that only writes a file ends with its terminal."""
-        self._delivery = delivery
-        if delivery is not None:
-            self._server = metrics.start(settings, "sensor", Probe(self._samples, self._alive, self._missing))
+    def start(self, settings: Settings) -> None:
+        """Open the port."""
+        self._server = metrics.start(settings, "sensor", Probe(self._samples, self._alive, self._missing))
 
     def stop(self) -> None:
         """Close the port."""
@@ -46,7 +41,7 @@ class Telemetry:
         return time.monotonic() - self._turned_s < _STANDS_S
 
     def _missing(self) -> list[str]:
-        trouble = self._delivery.publisher.trouble if self._delivery else None
+        trouble = self._trouble()
         return [f"broker: {trouble}"] if trouble else []
 
     def _samples(self) -> list[Sample]:

@@ -4,14 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from sensor.batcher import Batcher
 from sensor.capfile_blocks import pcap_records, pcapng_records
-from sensor.dissect import Dissector
 from sensor.frames import FRAME, LINK_ETHERNET, FrameBlock
 from sensor.plan import Plan
 from sensor.ring import walk_block
-from synfin.wire.batch import STOPPED, Lane
-from synfin.wire.codec import encode
 
 # One SYN from 192.0.2.1 to 192.0.2.2, with MSS, SACK permitted, timestamps and window scale.
 _FRAME: Final = bytes.fromhex(
@@ -20,8 +16,9 @@ _FRAME: Final = bytes.fromhex(
 )
 
 
-def _block() -> FrameBlock:
-    octets = np.zeros(4096, np.uint8)  # as a block of the ring: not read-only, since a kernel is compiled for that
+def made_up_block() -> FrameBlock:
+    """One frame in a buffer as the ring has it: not read-only, since a kernel is compiled for that."""
+    octets = np.zeros(4096, np.uint8)
     octets[: len(_FRAME)] = np.frombuffer(_FRAME, np.uint8)
     frames = np.zeros(1, FRAME)
     frames["caplen"] = frames["wirelen"] = len(_FRAME)
@@ -30,17 +27,11 @@ def _block() -> FrameBlock:
 
 
 def warm(plan: Plan) -> None:
-    """Run everything that this plan needs over one made-up frame."""
-    block = _block()
+    """Run the kernels of capture and capture file that this plan needs."""
     if plan.file is None:
         empty = np.zeros(4096, np.uint8)
         walk_block(empty, empty.view(np.uint16), empty.view(np.uint32), np.uint64(LINK_ETHERNET), np.zeros(1, FRAME))
     if plan.write is not None and plan.classic:
-        pcap_records(block)
+        pcap_records(made_up_block())
     elif plan.write is not None:
-        pcapng_records(block, np.zeros(1, np.uint64))
-    if plan.makes_batches:
-        batcher = Batcher(Lane("warm", 0, 0), 1)
-        segments, flows = Dissector(None).dissect(block)
-        for batch in [*batcher.add(segments, flows, 0), *batcher.finish(STOPPED)]:
-            encode(batch)
+        pcapng_records(made_up_block(), np.zeros(1, np.uint64))
