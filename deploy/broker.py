@@ -204,7 +204,7 @@ class TrialBroker:
         classpath = os.pathsep.join(str(jar) for jar in jars(talk))
         if self.data is None:
             self.data = Path(tempfile.mkdtemp(prefix="synfin-kafka-"))
-        fixed = bool(self.ports) or self._given[1] is not None
+        fixed = bool(self.ports or self._given[1])
         for attempt in range(3):
             self._choose_ports()
             self._format()
@@ -337,7 +337,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="./run kafka", description="A Kafka of one node on this host, for trying out."
     )
-    parser.add_argument("--port", type=int, help="port on 127.0.0.1 (default: 9092 if it is free)")
+    parser.add_argument("--port", type=int, help="port on 127.0.0.1 (default: 9092, or any if that is taken; 0: any)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep the data there (default: removed at the end)")
     args = parser.parse_args()
     port = args.port

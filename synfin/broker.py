@@ -124,11 +124,20 @@ class KafkaBroker:
 
     def _open(self, make: Callable[..., Any], settings: dict[str, Any], what: str) -> Any:
         import kafka.errors
+        from kafka.net.compat import KafkaNetClient
+
+        opened: list[Any] = []
+
+        def connections(**configs: Any) -> Any:
+            opened.append(KafkaNetClient(**configs))
+            return opened[0]
 
         with _LastError() as last:
             try:
-                return make(**self._common(), **settings)
+                return make(**self._common(), **settings, kafka_client=connections)
             except kafka.errors.KafkaError as error:
+                for client in opened:
+                    client.close()  # its own constructor leaves a thread and its sockets behind
                 raise _explain(error, self.config, what, last.text) from None
 
     def producer(self) -> "KafkaProducer":

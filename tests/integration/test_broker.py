@@ -1,10 +1,11 @@
 """The Kafka driver against a real broker."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 
-from synfin.broker import EARLIEST, LATEST, KafkaBroker, Record, TopicPartition, send_all
+from synfin.broker import EARLIEST, LATEST, BrokerConfig, KafkaBroker, Record, TopicPartition, send_all
 from synfin.errors import BrokerError
 
 pytestmark = pytest.mark.kafka
@@ -115,3 +116,12 @@ def test_a_topic_that_nobody_made_is_named_and_not_made(kafka, prefix):
     admin = kafka.broker.admin()
     assert admin.describe([f"{prefix}.packets.v1"]) == {}
     admin.close()
+
+
+def test_a_broker_that_does_not_answer_is_named_and_nothing_is_left_running():
+    driver = KafkaBroker(BrokerConfig(bootstrap="127.0.0.1:1", timeout_s=0.5))
+    before = {thread.ident for thread in threading.enumerate()}
+    for opening in (driver.producer, driver.admin, lambda: driver.consumer({TopicPartition("t", 0): 0})):
+        with pytest.raises(BrokerError, match=r"Kafka at 127\.0\.0\.1:1 does not answer; .*ECONNREFUSED"):
+            opening()
+    assert {thread.ident for thread in threading.enumerate()} <= before
