@@ -36,7 +36,7 @@ from sensor.headers import (
     load32,
 )
 from sensor.options import read_options
-from synfin.compiled import compiled
+from synfin.compiled import compiled, leaf
 from synfin.wire.segment import (
     ACK,
     BOTH,
@@ -51,18 +51,22 @@ from synfin.wire.segment import (
 _U0, _U1, _U2, _U4, _U8 = (np.uint64(n) for n in (0, 1, 2, 4, 8))
 _U12, _U14, _U16, _U20, _U28, _U32 = (np.uint64(n) for n in (12, 14, 16, 20, 28, 32))
 _GOOD, _NOT_TCP, _TRUNCATED, _MALFORMED = (np.uint64(n) for n in (GOOD, NOT_TCP, TRUNCATED, MALFORMED))
+_TCP = np.uint64(TCP)
 _PROTOCOL_TCP, _PROTOCOL_ICMP = np.uint64(PROTOCOL_TCP), np.uint64(PROTOCOL_ICMP)
 _SENT, _RECEIVED = np.uint64(DIRECTION_SENT), np.uint64(DIRECTION_RECEIVED)
 _BOTH = np.uint64(BOTH)
 _FLAGS = np.uint64(0x0FFF)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _ICMP_ROW: Final = OUTCOMES  # place of its count, behind the outcomes; GOOD counts all rows
-_COUNTS: Final = OUTCOMES + 1
+_FIRST: Final = OUTCOMES + 1  # not a count: the number of the block's first frame
+_COUNTS: Final = OUTCOMES + 2
+_TOUCH_AHEAD = np.uint64(32)  # frames
+_TOUCHED = np.uint64(66)  # bytes of the headers of most segments, from Ethernet to timestamps
 
 
-@compiled
-def _clear_options(row: Any) -> None:
-    """Zero what only some segments have; the array of rows comes as the allocator left it."""
+@leaf
+def _clear_columns(row: Any) -> None:
+    """Zero what only some rows have; the array comes as the allocator left it."""
     row["tsval"] = _U0
     row["tsecr"] = _U0
     sack = row["sack"]
@@ -80,7 +84,7 @@ def _clear_options(row: Any) -> None:
     row["checksum"] = _U0
 
 
-@compiled
+@leaf
 def _tcp_row(buffer: Any, packet: Any, row: Any) -> Any:
     """Write the row of a TCP segment, all but its flow. An outcome."""
     at, end, carried = packet["at"], packet["end"], packet["carried"]
@@ -91,7 +95,6 @@ def _tcp_row(buffer: Any, packet: Any, row: Any) -> Any:
     if header < _U20 or header > carried:
         return _MALFORMED
     marks = packet["marks"]
-    _clear_options(row)
     if header > _U20:
         options_end = at + header
         if options_end > end:
@@ -106,12 +109,12 @@ def _tcp_row(buffer: Any, packet: Any, row: Any) -> Any:
     row["len"] = carried - header
     row["window"] = load16(buffer, at + _U14)
     row["flags"] = flags
-    row["kind"] = np.uint64(TCP)
+    row["kind"] = _TCP
     row["marks"] = marks
     return _GOOD
 
 
-@compiled
+@leaf
 def _quotes_segment(packet: Any, kind: Any) -> Any:
     """Tell an ICMP error about a packet: unreachable, time exceeded and, in IPv6, packet too big."""
     if packet["protocol"] == _PROTOCOL_ICMP:
@@ -119,7 +122,7 @@ def _quotes_segment(packet: Any, kind: Any) -> Any:
     return _U1 <= kind <= np.uint64(3)
 
 
-@compiled
+@leaf
 def _icmp_columns(buffer: Any, packet: Any, row: Any) -> None:
     """Write type, code, and who sent the error: as four numbers in the order of the 16 bytes."""
     row["icmp_type"] = buffer[packet["at"]]
@@ -131,7 +134,7 @@ def _icmp_columns(buffer: Any, packet: Any, row: Any) -> None:
     sack[np.uint64(3)] = packet["source_1"] & _LOW_HALF
 
 
-@compiled
+@leaf
 def _icmp_row(buffer: Any, packet: Any, quoted: Any, row: Any) -> Any:
     """Write the row of an ICMP error about a TCP segment, all but its flow, which is that of `quoted`. An outcome."""
     at, end = packet["at"], packet["end"]
@@ -146,7 +149,6 @@ def _icmp_row(buffer: Any, packet: Any, quoted: Any, row: Any) -> Any:
         return _TRUNCATED
     quoted["source_port"] = load16(buffer, inner)
     quoted["target_port"] = load16(buffer, inner + _U2)
-    _clear_options(row)
     _icmp_columns(buffer, packet, row)
     row["seq"] = load32(buffer, inner + _U4)
     row["ack"] = _U0
@@ -158,7 +160,7 @@ def _icmp_row(buffer: Any, packet: Any, quoted: Any, row: Any) -> Any:
     return _GOOD
 
 
-@compiled
+@leaf
 def _packet_columns(packet: Any, row: Any) -> None:
     row["ip_len"] = packet["ip_len"]
     row["ip_id"] = packet["ip_id"]
@@ -166,7 +168,7 @@ def _packet_columns(packet: Any, row: Any) -> None:
     row["tos"] = packet["tos"]
 
 
-@compiled
+@leaf
 def _end_at(address_0: Any, address_1: Any, key: Any) -> Any:
     """Which end of the flow has this address: LOWER, HIGHER, BOTH, or NONE for a router's."""
     end = _U0
@@ -177,13 +179,14 @@ def _end_at(address_0: Any, address_1: Any, key: Any) -> Any:
     return end
 
 
-@compiled
-def _local_columns(packet: Any, key: Any, row: Any) -> None:
-    """Say which end is this host's, as far as the capture knows: sent means the source's address, received the other.
+@leaf
+def _end_columns(packet: Any, key: Any, row: Any) -> None:
+    """Say which end sent, and which is this host's as far as the capture knows: sent means the source's address.
 
     An address that is at both ends is one host, so both are local. `key` is the packet that gave the flow.
     """
     direction = packet["direction"]
+    row["sender"] = key["sender"]
     row["local_how"] = np.uint64(HOW_CAPTURE)
     if direction == _SENT:
         row["local"] = _end_at(packet["source_0"], packet["source_1"], key)
@@ -196,41 +199,68 @@ def _local_columns(packet: Any, key: Any, row: Any) -> None:
         row["local"] = _BOTH
 
 
+@leaf
+def _touch(buffer: Any, frames: Any, first: Any, last: Any) -> Any:
+    """Read a byte at both ends of each frame's headers, so that the memory fetches them side by side; their sum."""
+    total = _U0
+    while first < last:
+        frame = frames[first]
+        start, caplen = np.uint64(frame["offset"]), np.uint64(frame["caplen"])
+        if caplen != _U0:
+            total += np.uint64(buffer[start]) + np.uint64(buffer[start + min(caplen, _TOUCHED) - _U1])
+        first += _U1
+    return total
+
+
+@leaf
+def _dissect_frame(buffer: Any, frame: Any, row: Any, packet: Any, quoted: Any) -> Any:
+    """Write the row of a frame, all but what its flow says; its tuple is in `packet`, or in `quoted`. An outcome."""
+    start = np.uint64(frame["offset"])
+    end = start + np.uint64(frame["caplen"])
+    packet["at"] = start
+    packet["direction"] = np.uint64(frame["direction"])
+    ethertype = link_header(buffer, np.uint64(frame["link"]), end, packet)
+    outcome = ip_packet(buffer, ethertype, end, start + np.uint64(frame["wirelen"]), packet)
+    if outcome != _GOOD:
+        return outcome
+    row["t_ns"] = frame["t_ns"]
+    _packet_columns(packet, row)
+    _clear_columns(row)
+    if packet["protocol"] != _PROTOCOL_TCP:
+        return _icmp_row(buffer, packet, quoted, row)
+    if frame["checksum"] == np.uint64(CHECKSUM_VALID):
+        row["checksum"] = np.uint64(CSUM_OK)
+    return _tcp_row(buffer, packet, row)
+
+
 @compiled
 def dissect_frames(buffer: Any, frames: Any, segments: Any, index: Any, packets: Any, counts: Any) -> None:
-    """Write a SEGMENT for each frame that holds one; `packets` is PACKET[2], `counts` uint64[_COUNTS], added to."""
+    """Write a SEGMENT for each frame that holds one; `packets` is PACKET[2], `counts` uint64[_COUNTS], added to.
+
+    `frame` of the rows counts from counts[_FIRST].
+    """
     heads, chain, flows, state = index
     packet, quoted = packets[_U0], packets[_U1]
-    n = _U0
+    first_frame = counts[np.uint64(_FIRST)]
+    n, touched, frames_n = _U0, _U0, np.uint64(len(frames))
     for i in range(len(frames)):
-        frame, row = frames[np.uint64(i)], segments[n]
-        start = np.uint64(frame["offset"])
-        end = start + np.uint64(frame["caplen"])
-        packet["at"] = start
-        packet["direction"] = np.uint64(frame["direction"])
-        ethertype = link_header(buffer, np.uint64(frame["link"]), end, packet)
-        outcome = ip_packet(buffer, ethertype, end, start + np.uint64(frame["wirelen"]), packet)
-        key = packet
-        if outcome == _GOOD:
-            if packet["protocol"] == _PROTOCOL_TCP:
-                outcome = _tcp_row(buffer, packet, row)
-            else:
-                key = quoted
-                outcome = _icmp_row(buffer, packet, quoted, row)
+        at = np.uint64(i)
+        if at == touched:
+            touched = min(at + _TOUCH_AHEAD, frames_n)
+            packet["touched"] = _touch(buffer, frames, at, touched)
+        row = segments[n]
+        outcome = _dissect_frame(buffer, frames[at], row, packet, quoted)
         counts[outcome] += _U1
-        if outcome != _GOOD:
-            continue
-        row["t_ns"] = frame["t_ns"]
-        row["frame"] = np.uint64(i)
-        row["flow"] = find_flow(heads, chain, flows, state, key)
-        row["sender"] = key["sender"]
-        _packet_columns(packet, row)
-        _local_columns(packet, key, row)
-        if row["kind"] != np.uint64(TCP):
-            counts[np.uint64(_ICMP_ROW)] += _U1
-        elif frame["checksum"] == np.uint64(CHECKSUM_VALID):
-            row["checksum"] = np.uint64(CSUM_OK)
-        n += _U1
+        if outcome == _GOOD:
+            n += _U1
+            row["frame"] = (first_frame + at) & _LOW_HALF
+            if row["kind"] == _TCP:
+                row["flow"] = find_flow(heads, chain, flows, state, packet)
+                _end_columns(packet, packet, row)
+            else:
+                counts[np.uint64(_ICMP_ROW)] += _U1
+                row["flow"] = find_flow(heads, chain, flows, state, quoted)
+                _end_columns(packet, quoted, row)
 
 
 @dataclass(slots=True)
@@ -272,11 +302,11 @@ class Dissector:
         index = self._empty_index(len(block))
         segments = np.empty(len(block), SEGMENT)
         counts = np.zeros(_COUNTS, np.uint64)
+        counts[_FIRST] = block.first_frame
         dissect_frames(block.buffer, block.frames, segments, index, self._packets, counts)
         self._count(block, [int(n) for n in counts])
         rows = int(counts[GOOD])
         segments = segments[:rows] if 2 * rows > len(block) else segments[:rows].copy()
-        segments["frame"] += np.uint32(block.first_frame % 2**32)
         flows = index.flows[: int(index.state[0])].copy()
         if self._local is not None:
             mark_local(segments, flows, self._local.networks, np.uint8(self._local.how))

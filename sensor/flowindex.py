@@ -11,16 +11,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from synfin.compiled import compiled
+from synfin.compiled import leaf
 from synfin.wire.key import tuple_hash
-from synfin.wire.segment import FLOW, HIGHER, LOWER, UNKNOWN
+from synfin.wire.segment import FLOW, LOWER, UNKNOWN
 
 KEYS: Final = 11
 
 _U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8, _U9, _U10 = (np.uint64(n) for n in range(11))
 _U16, _U32 = np.uint64(16), np.uint64(32)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
-_LOWER, _HIGHER, _UNKNOWN = np.uint64(LOWER), np.uint64(HIGHER), np.uint64(UNKNOWN)
+_LOWER, _UNKNOWN = np.uint64(LOWER), np.uint64(UNKNOWN)
 
 
 class FlowIndex(NamedTuple):
@@ -40,29 +40,31 @@ def flow_index(room: int) -> FlowIndex:
     return FlowIndex(np.zeros(heads, np.uint32), np.zeros(room, np.uint32), np.zeros(room, FLOW), state)
 
 
-@compiled
+@leaf
 def _order(packet: Any, flow: Any) -> Any:
-    """Write a PACKET's tuple into a row of FLOW, the lower end first; which end is the source."""
+    """Write a PACKET's tuple into a row of FLOW, the lower end first, and `sender`; both ports as one number.
+
+    Which end is the lower is a matter of chance, so a branch would be mispredicted every other time.
+    """
     s0, s1, t0, t1 = packet["source_0"], packet["source_1"], packet["target_0"], packet["target_1"]
-    source_port, target_port = packet["source_port"], packet["target_port"]
+    s_port, t_port = packet["source_port"], packet["target_port"]
+    swap = np.uint64((s0 > t0) | ((s0 == t0) & ((s1 > t1) | ((s1 == t1) & (s_port > t_port)))))
+    mask = _U0 - swap
+    x0, x1, x_port = (s0 ^ t0) & mask, (s1 ^ t1) & mask, (s_port ^ t_port) & mask
     lower, higher = flow["lower_ip"], flow["higher_ip"]
+    lower[_U0], lower[_U1], higher[_U0], higher[_U1] = s0 ^ x0, s1 ^ x1, t0 ^ x0, t1 ^ x1
+    flow["lower_port"], flow["higher_port"] = s_port ^ x_port, t_port ^ x_port
     flow["family"] = packet["family"]
-    if s0 < t0 or (s0 == t0 and (s1 < t1 or (s1 == t1 and source_port <= target_port))):
-        lower[_U0], lower[_U1], higher[_U0], higher[_U1] = s0, s1, t0, t1
-        flow["lower_port"], flow["higher_port"] = source_port, target_port
-        if source_port == target_port and s1 == t1 and s0 == t0:
-            return _UNKNOWN
-        return _LOWER
-    lower[_U0], lower[_U1], higher[_U0], higher[_U1] = t0, t1, s0, s1
-    flow["lower_port"], flow["higher_port"] = target_port, source_port
-    return _HIGHER
+    packet["sender"] = _LOWER + swap  # and HIGHER is the next number
+    if s_port == t_port and s1 == t1 and s0 == t0:
+        packet["sender"] = _UNKNOWN
+    return ((s_port ^ x_port) << _U16) | (t_port ^ x_port)
 
 
-@compiled
-def _slot(heads: Any, state: Any, flow: Any) -> Any:
+@leaf
+def _slot(heads: Any, state: Any, flow: Any, ports: Any) -> Any:
     """Hash the tuple of a row of FLOW, cut to the size of `heads`."""
     lower, higher = flow["lower_ip"][_U1], flow["higher_ip"][_U1]
-    ports = np.uint64(flow["lower_port"]) << _U16 | np.uint64(flow["higher_port"])
     h = (state[_U1] + (lower & _LOW_HALF)) * (state[_U2] + (higher & _LOW_HALF))
     h += (state[_U3] + ports) * state[_U4]
     if flow["family"] != _U4:
@@ -73,7 +75,7 @@ def _slot(heads: Any, state: Any, flow: Any) -> Any:
     return (h >> _U32) & np.uint64(len(heads) - 1)
 
 
-@compiled
+@leaf
 def _same(one: Any, other: Any) -> Any:
     return (
         one["lower_ip"][_U1] == other["lower_ip"][_U1]
@@ -86,20 +88,19 @@ def _same(one: Any, other: Any) -> Any:
     )
 
 
-@compiled
+@leaf
 def _hash(flow: Any) -> Any:
     lower, higher = flow["lower_ip"], flow["higher_ip"]
     lower_port, higher_port = np.uint64(flow["lower_port"]), np.uint64(flow["higher_port"])
     return tuple_hash(lower[_U0], lower[_U1], lower_port, higher[_U0], higher[_U1], higher_port)
 
 
-@compiled
+@leaf
 def find_flow(heads: Any, chain: Any, flows: Any, state: Any, packet: Any) -> Any:
     """Row of the flow of a PACKET's addresses and ports, added if need be; `sender` says which end the source is."""
     row = state[_U0]
     flow = flows[row]  # the next free row holds the tuple that is looked for
-    packet["sender"] = _order(packet, flow)
-    slot = _slot(heads, state, flow)
+    slot = _slot(heads, state, flow, _order(packet, flow))
     at = np.uint64(heads[slot])
     while at != _U0:
         if _same(flows[at - _U1], flow):

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from sensor.headers import load16, load32
-from synfin.compiled import compiled
+from synfin.compiled import leaf
 from synfin.wire.segment import OPT_MPTCP, OPT_MSS, OPT_SACK_PERMITTED, OPT_TFO, OPT_TS, OPT_WSCALE
 
 _U0, _U1, _U2, _U3, _U4, _U5, _U6, _U8 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 5, 6, 8))
-_U10 = np.uint64(10)
+_U10, _U12, _U16, _U19, _U20 = (np.uint64(n) for n in (10, 12, 16, 19, 20))
 _END, _NOP, _MSS, _WSCALE, _SACK_PERMITTED, _SACK, _TIMESTAMPS = (np.uint64(n) for n in (0, 1, 2, 3, 4, 5, 8))
 _MPTCP, _FAST_OPEN, _EXPERIMENT_1, _EXPERIMENT_2 = (np.uint64(n) for n in (30, 34, 253, 254))
 _FAST_OPEN_MAGIC = np.uint64(0xF989)  # ExID of fast open before it had a kind of its own
@@ -21,10 +21,12 @@ _MP_TCPRST = np.uint64(8)
 _OPT_MSS, _OPT_WSCALE, _OPT_SACK_PERMITTED = np.uint64(OPT_MSS), np.uint64(OPT_WSCALE), np.uint64(OPT_SACK_PERMITTED)
 _OPT_TS, _OPT_TFO, _OPT_MPTCP = np.uint64(OPT_TS), np.uint64(OPT_TFO), np.uint64(OPT_MPTCP)
 _SACK_BLOCKS_MAX = np.uint64(4)
-_TIMESTAMPS_ALONE = np.uint64(0x0101080A)  # two NOPs and timestamps: how nearly every segment's options look
+# How the options of nearly all segments and of most SYNs look, as words: a branch an option is costly on SYNs.
+_TIMESTAMPS_ALONE = np.uint64(0x0101080A)  # two NOPs and timestamps
+_LINUX_SYN = (np.uint64(0x0204), np.uint64(0x0402080A), np.uint64(0x010303))  # MSS, SACK permitted, timestamps, scale
 
 
-@compiled
+@leaf
 def _sack(buffer: Any, at: Any, length: Any, row: Any) -> None:
     n = min((length - _U2) >> np.uint64(3), _SACK_BLOCKS_MAX)
     edges = row["sack"]
@@ -34,7 +36,7 @@ def _sack(buffer: Any, at: Any, length: Any, row: Any) -> None:
     row["sack_n"] = n
 
 
-@compiled
+@leaf
 def _mptcp(buffer: Any, at: Any, length: Any, row: Any, known: Any) -> None:
     """Keep the highest subtype of a segment: the higher ones say more about its end."""
     subtype = np.uint64(buffer[at + _U2]) >> _U4
@@ -44,7 +46,7 @@ def _mptcp(buffer: Any, at: Any, length: Any, row: Any, known: Any) -> None:
             row["mptcp_reason"] = buffer[at + _U3]
 
 
-@compiled
+@leaf
 def _read_option(buffer: Any, at: Any, length: Any, row: Any, known: Any) -> Any:
     """Read the option at `at`, which is wholly there; what is known then, as OPT_ bits."""
     kind = np.uint64(buffer[at])
@@ -76,13 +78,31 @@ def _read_option(buffer: Any, at: Any, length: Any, row: Any, known: Any) -> Any
     return known
 
 
-@compiled
+@leaf
+def _like_linux_syn(buffer: Any, at: Any) -> Any:
+    """Tell the 20 bytes that Linux and Android put into a SYN in this order."""
+    first, second, third = _LINUX_SYN
+    return (
+        load16(buffer, at) == first
+        and load32(buffer, at + _U4) == second
+        and load32(buffer, at + _U16) >> _U8 == third
+    )
+
+
+@leaf
 def read_options(buffer: Any, at: Any, end: Any, row: Any) -> None:
     """Read the options in [at, end), which were captured, into the row's option columns, which hold zeros."""
     if at + _U4 + _U8 == end and load32(buffer, at) == _TIMESTAMPS_ALONE:
         row["tsval"] = load32(buffer, at + _U4)
         row["tsecr"] = load32(buffer, at + _U8)
         row["options"] = _OPT_TS
+        return
+    if at + _U20 == end and _like_linux_syn(buffer, at):
+        row["mss"] = load16(buffer, at + _U2)
+        row["tsval"] = load32(buffer, at + _U8)
+        row["tsecr"] = load32(buffer, at + _U12)
+        row["wscale"] = buffer[at + _U19]
+        row["options"] = _OPT_MSS | _OPT_WSCALE | _OPT_SACK_PERMITTED | _OPT_TS
         return
     known = _U0
     while at < end:

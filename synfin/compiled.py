@@ -90,10 +90,10 @@ def _numba() -> Any:
     return numba
 
 
-def _compile(function: F) -> F:
+def _compile(function: F, **more: bool) -> F:
     numba = _numba()
     numba.config.CACHE_DIR = str(cache_folder() / source_digest(function.__module__))
-    result: F = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")(function)
+    result: F = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", **more)(function)
     return result
 
 
@@ -130,3 +130,11 @@ def compiled(function: F) -> F:
 # The same array without an owner, for kernels that hand many arrays on: numba counts references at every call, with an
 # atomic operation for each array. Valid only while the caller of the kernel holds the array.
 borrow: Callable[[Any], Any] = _borrowing() if ENABLED else lambda array: array
+
+
+def leaf(function: F) -> F:
+    """Compile as `compiled` does, into each kernel that calls it, and count no references to its arrays.
+
+    For what runs for every packet: it takes a third of the time. A leaf makes and returns no array.
+    """
+    return _compile(function, forceinline=True, _nrt=False) if ENABLED else compiled(function)
