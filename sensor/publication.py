@@ -9,6 +9,7 @@ from sensor.own_traffic import OwnTraffic
 from sensor.plan import Plan
 from sensor.privileges import Account
 from sensor.warm import made_up_block
+from synfin import metrics
 from synfin.config import Settings
 from synfin.wire.batch import END_OF_FILE, STOPPED, Lane
 from synfin.wire.codec import encode
@@ -33,7 +34,13 @@ class Publication:
             encode(batch)
 
     def open(self, who: Account | None) -> None:
-        """Open what needs privileges."""
+        """Open what needs privileges, and import what is else imported late: `who` may not reach our environment."""
+        if who is not None:
+            import encodings.idna  # noqa: F401, PLC0415  by getaddrinfo
+
+            import sensor.telemetry  # noqa: F401, PLC0415
+
+            metrics.load()
         if self.kafka is not None:
             self.kafka.open(who)
 
