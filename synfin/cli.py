@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "topics": Command("synfin.topics_cli", "create and check the topics"),
     "figure5": Command("synfin.figure5_cli", "the table of transitions"),
     "schema": Command("synfin.schema_cli", "JSON Schema of the records"),
+    "config": Command("synfin.config_cli", "the settings of a command, and where each comes from"),
     "sensor": Command("sensor.cli", "frames to batches: capture and publish", whole=True),
     "processor": Command("processor.cli", "batches to events: a Faust worker", whole=True),
     "sink": Command("sink.cli", "events to files, alerts to their topic", whole=True),

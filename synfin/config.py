@@ -174,6 +174,7 @@ SETTINGS: Final = (
     Setting("sink.group", text, "synfin-sink", "consumer group that shows the lag", ("sink",), "--group"),
     Setting("sink.metrics_port", port, 9472, "metrics on loopback; 0: none", ("sink",), "--metrics-port"),
 )
+COMMANDS: Final = tuple(sorted({command for setting in SETTINGS for command in setting.commands}))
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
@@ -197,7 +198,7 @@ class Settings:
 
 
 def _plain(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return "-" if value is None else ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def of_command(command: str) -> list[Setting]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from synfin import config
+from synfin.cli import main
 from synfin.errors import UsageError
 
 
@@ -107,6 +108,17 @@ def test_kinds_of_values(parse, good, bad):
     for value in bad:
         with pytest.raises(ValueError, match="wanted"):
             parse(value)
+
+
+def test_the_command_shows_values_and_where_they_come_from(capsys, monkeypatch):
+    monkeypatch.setenv("SYNFIN_KAFKA_PASSWORD", "hunter2")
+    write("synfin.toml", '[kafka]\nbrokers = ["a:1", "b:2"]\n')
+    assert main(["config", "sink"]) == 0
+    rows = [line.split(None, 2) for line in capsys.readouterr().out.splitlines()]
+    assert ["kafka.brokers", "a:1,b:2", "synfin.toml:2"] in rows
+    assert ["kafka.password", "***", "environment SYNFIN_KAFKA_PASSWORD"] in rows
+    assert ["sink.metrics_port", "9472", "default"] in rows
+    assert {name for name, *_ in rows} == {setting.name for setting in config.of_command("sink")}
 
 
 def test_secrets_have_no_flag_and_are_not_shown():
