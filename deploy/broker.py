@@ -187,6 +187,11 @@ class TrialBroker:
         return f"127.0.0.1:{self.ports['PLAINTEXT']}"
 
     @property
+    def running(self) -> bool:
+        """Whether the process is there, paused or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """Process id of the running broker."""
         assert self._process is not None, "the broker is not running"
@@ -356,7 +361,7 @@ def main() -> int:
             print(f"  ./run processor --brokers {address}")
             print(f"  ./run sensor --brokers {address} tcp")
             print("Ctrl-C ends it.", flush=True)
-            while broker._process is not None and broker._process.poll() is None:  # noqa: SLF001
+            while broker.running:
                 time.sleep(0.5)
             print(f"Kafka ended by itself; the end of its log:\n{broker._last_words()}", file=sys.stderr)  # noqa: SLF001
             return 1
