@@ -1,8 +1,9 @@
 """The Faust worker: the only file that knows Faust and aiokafka.
 
-Faust assigns partitions, delivers messages and commits what is acked. All else is ours, because its own guarantees do
-not hold (design.md section 5): acks by hand and in order, snapshots in our own compacted topic, missed input read again
-by a consumer of our own, outputs as whole record batches through the app's producer, idempotent, one in flight.
+Faust assigns partitions and delivers messages. All else is ours, because its own guarantees do not hold (design.md
+section 5): snapshots in our own compacted topic, missed input read again by a consumer of our own, outputs as whole
+record batches through the app's producer, idempotent, one in flight, and commits of what the snapshots cover. Faust's
+acks are off: in a rebalance they pass over messages that nobody applied, or wait for ever for one that it lost.
 
 `faust -A processor.app worker` finds `app` here, made from the environment and synfin.toml when first asked for.
 """
@@ -18,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
 from processor.assignment import Assignment
@@ -38,7 +40,9 @@ REVOKE_TIMEOUT_S: Final = 4.0  # for the checkpoint; no heartbeat goes out meanw
 STOP_TIMEOUT_S: Final = 15.0
 RETRY_S: Final = 1.0
 TICK_S: Final = 0.5
+COMMIT_S: Final = 1.0
 LOOK_S: Final = 5.0
+SILENT_S: Final = 10.0  # after which what the stream does not bring is read from the log: Faust may have lost it
 BUFFERED_MESSAGES_MAX: Final = 32  # between consumer and agent, each up to 1 MiB
 FETCH_BYTES_MAX: Final = 4 << 20  # of one partition in one response
 RECORD_BATCH_BYTES_MAX: Final = 512 << 10  # flows or events in one produce request
@@ -219,6 +223,7 @@ class Worker:
         self.counters = Counters()
         self.assignment: Assignment | None = None
         self.status = Status()
+        self._heard_s: dict[int, float] = {}  # when the stream last brought something of a partition
         self.durable = True  # whether all that was applied is, once stopped
 
     async def prepare(self) -> None:
@@ -232,6 +237,7 @@ class Worker:
                 outlet=KafkaOutlet(config.topics, producer._ensure_producer),  # noqa: SLF001  Faust has no other way to it
                 open_state=lambda number, values: self._open_partition(number, partitions, config.core, values),
                 decode=self._decode,
+                commit=self._commit,
                 partitions=partitions,
                 cadence=config.cadence,
                 counters=self.counters,
@@ -255,18 +261,29 @@ class Worker:
         assert self.assignment is not None  # Faust starts nothing before prepare() is done
         return self.assignment
 
+    def _ours(self, generation: int) -> Callable[[], bool]:
+        """Whether what belongs to a generation of the group is still this worker's to do."""
+        app = self._app
+        return lambda: generation == app.consumer_generation_id and app.flow_control.is_active() and not app.should_stop
+
     async def take(self, message: Any) -> None:
         """Apply a message of the stream."""
-        app, generation = self._app, message.generation_id
-
-        def ours() -> bool:
-            turned = generation != app.consumer_generation_id or not app.flow_control.is_active()
-            return not turned and not app.should_stop
-
         arrived_ms = round(message.timestamp * 1000)  # Faust made seconds of it
-        ack = lambda: message.ack(app.consumer)  # noqa: E731
-        value, message.value = message.value, None  # what waits for its ack needs no bytes
-        await self._guarded(self._held().take(Message(message.partition, message.offset, arrived_ms, value, ack), ours))
+        taken = Message(message.partition, message.offset, arrived_ms, message.value)
+        self._heard_s[message.partition] = time.monotonic()
+        await self._guarded(self._held().take(taken, self._ours(message.generation_id)))
+
+    async def _commit(self, offsets: dict[int, int]) -> bool:
+        name = self._config.topics.packets.name
+        places = {TP(name, number): offset for number, offset in offsets.items()}
+        return bool(await self._consumer()._commit(places))  # noqa: SLF001  Faust's own commits only what it saw acked
+
+    def _consumer(self) -> Any:
+        return self._app.consumer
+
+    async def commit(self) -> None:
+        """Commit what has become durable since the last time."""
+        await self._guarded(self._held().commit())
 
     async def _guarded(self, work: Awaitable[Any]) -> None:
         """An error ends the worker; Faust alone would skip the message and go on."""
@@ -278,18 +295,16 @@ class Worker:
 
     async def tick(self) -> None:
         """Note that the loop turns and where it stands, and write the checkpoints that are due."""
-        status, positions = self.status, self._held().positions()
-        status.turned_s = time.monotonic()
-        consumer: Any = self._app.consumer
-        lags, behind_s = {}, {}
-        for place in consumer.assignment():
-            mark = consumer.highwater(place) or 0
-            position, arrived_ms = positions.get(place.partition, (mark, 0))
-            lags[place.partition] = lag = max(0, mark - position)
-            if lag:
-                behind_s[place.partition] = time.time() - arrived_ms / 1000
-        status.lags, status.behind_s = lags, behind_s
-        await self._guarded(self._held().tick())
+        held, now_s = self._held(), time.monotonic()
+        positions, consumer = held.positions(), self._consumer()
+        marks = {place.partition: consumer.highwater(place) or 0 for place in consumer.assignment()}
+        self.status.note(now_s, marks, positions)
+        await self._guarded(held.tick())
+        ours = self._ours(self._app.consumer_generation_id)
+        for number, mark in marks.items():
+            silent_s = now_s - self._heard_s.setdefault(number, now_s)
+            if silent_s > SILENT_S and mark > positions.get(number, (0, 0))[0]:
+                await self._guarded(held.reach(number, mark, ours))
 
     async def look(self) -> None:
         """Ask for metadata, to know whether a broker is there."""
@@ -299,10 +314,11 @@ class Worker:
 
     async def revoked(self, *_: Any, **__: Any) -> None:
         """Let go of everything: whoever comes next, perhaps we, begins with the snapshots."""
+        self._heard_s.clear()
         await self._guarded(self._held().drop(REVOKE_TIMEOUT_S))
 
     async def stopping(self, *_: Any, **__: Any) -> None:
-        """Write the last checkpoints; the consumer commits what they acked when it stops."""
+        """Write the last checkpoints and commit them."""
         if self.assignment is not None:
             self.durable = await self.assignment.close(STOP_TIMEOUT_S)
 
@@ -314,14 +330,13 @@ def _faust_settings(config: ProcessorConfig) -> dict[str, Any]:
         "broker_credentials": _auth(config.broker),
         "broker_session_timeout": SESSION_TIMEOUT_S,
         "broker_request_timeout": REQUEST_TIMEOUT_S,
-        "broker_commit_interval": 1.0,
         "agent_supervisor": CrashingSupervisor,
         "consumer_max_fetch_size": FETCH_BYTES_MAX,
         "producer_max_batch_size": RECORD_BATCH_BYTES_MAX,
         "producer_max_request_size": STATE_MAX_BYTES + OVERHEAD_BYTES,
         "producer_request_timeout": REQUEST_TIMEOUT_S,
         "stream_buffer_maxsize": BUFFERED_MESSAGES_MAX,
-        "stream_wait_empty": False,  # else what waits for its ack keeps the worker from stopping
+        "stream_wait_empty": False,
         "store": "memory://",
         "table_standby_replicas": 0,
         "topic_allow_declare": False,
@@ -347,11 +362,12 @@ def build_app(
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
 
     async def apply_packets(stream: Any) -> None:
-        async for event in stream.noack().events():
+        async for event in stream.events():
             await worker.take(event.message)
 
-    app.agent(app.topic(config.topics.packets.name, **raw), name="packets", concurrency=1)(apply_packets)
+    app.agent(app.topic(config.topics.packets.name, acks=False, **raw), name="packets", concurrency=1)(apply_packets)
     app.timer(TICK_S)(worker.tick)
+    app.timer(COMMIT_S)(worker.commit)
     app.timer(LOOK_S)(worker.look)
     app.on_partitions_revoked.connect(worker.revoked, weak=False)
     app.on_before_shutdown.connect(worker.stopping, weak=False)

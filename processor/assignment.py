@@ -1,13 +1,13 @@
 """The partitions that a worker holds between two rebalances, and who may touch them when.
 
-One task at a time works on any of them, so that what is sent, written and acked keeps one order. A partition whose work
-was broken off is forgotten at once: its state may be ahead of its outputs, and a snapshot of that would lose them.
+One task at a time works on any of them, so that what is sent and written keeps one order. A partition whose work was
+broken off is forgotten at once: its state may be ahead of its outputs, and a snapshot of that would lose them.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from processor.partition import Kit, Message, Partition, RevokedError
 
@@ -31,14 +31,21 @@ class Assignment:
 
     async def take(self, message: Message, ours: Callable[[], bool]) -> None:
         """Apply a message while `ours` holds, else leave it to the next owner; write a checkpoint where one is due."""
+        await self._work(message.partition, lambda partition: partition.take(message, ours), ours)
+
+    async def reach(self, number: int, end: int, ours: Callable[[], bool]) -> None:
+        """Apply what lies before offset `end` and the stream did not bring."""
+        await self._work(number, lambda partition: partition.reach(end, ours), ours)
+
+    async def _work(self, number: int, work: Callable[[Partition], Awaitable[None]], ours: Callable[[], bool]) -> None:
         async with self._lock:
             if self._closed or self.broken is not None or not ours():
                 return
-            partition = self._partitions.setdefault(message.partition, Partition(message.partition, self._kit))
+            partition = self._partitions.setdefault(number, Partition(number, self._kit))
             with self._whole(partition):
-                await partition.take(message, ours)
+                await work(partition)
                 # A revocation that did not wait for us has forgotten this partition; another worker may hold it now.
-                if partition.due() and self._partitions.get(message.partition) is partition:
+                if partition.due() and self._partitions.get(number) is partition:
                     await partition.checkpoint()
 
     async def tick(self) -> None:
@@ -60,6 +67,8 @@ class Assignment:
         try:
             async with asyncio.timeout(timeout_s), self._lock:
                 await self._checkpoint(lambda _: True)
+                if self.broken is None:
+                    await self.commit()
                 return self.broken is None
         except TimeoutError:
             log.warning("no checkpoint within %g s: the next owner applies again what came since the last", timeout_s)
@@ -72,6 +81,14 @@ class Assignment:
             if self.broken is None and wanted(partition):
                 with self._whole(partition):
                     await partition.checkpoint()
+
+    async def commit(self) -> None:
+        """Commit what has become durable. It shows the lag, and saves the next owner reading what it would skip."""
+        wanted = [held for held in self._partitions.values() if held.durable != held.committed]
+        offsets = {held.number: held.durable for held in wanted}
+        if offsets and await self._kit.commit(offsets):
+            for held in wanted:
+                held.committed = offsets[held.number]
 
     @contextlib.contextmanager
     def _whole(self, partition: Partition) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """What a worker counts, and how it says whether it lives and is ready."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final
 
@@ -53,6 +53,16 @@ class Status:
     seen_s: float = field(default_factory=time.monotonic)  # when a broker last answered
     lags: dict[int, int] = field(default_factory=dict)  # messages not applied yet, of each partition assigned
     behind_s: dict[int, float] = field(default_factory=dict)  # age of the last message applied, where there is a lag
+
+    def note(self, now_s: float, ends: Mapping[int, int], positions: Mapping[int, tuple[int, int]]) -> None:
+        """Note that the loop turns: where the log of each partition assigned ends, and what (next, arrived_ms) is."""
+        lags, behind_s = {}, {}
+        for number, end in ends.items():
+            position, arrived_ms = positions.get(number, (end, 0))
+            lags[number] = lag = max(0, end - position)
+            if lag:
+                behind_s[number] = time.time() - arrived_ms / 1000
+        self.turned_s, self.lags, self.behind_s = now_s, lags, behind_s
 
     def missing(self, now_s: float) -> list[str]:
         """What keeps the worker from being ready, in words."""

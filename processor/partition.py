@@ -12,8 +12,7 @@ Nothing here knows Kafka. The broker is two doors, `PacketLog` and `Outlet`; lis
 
 import logging
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
@@ -31,13 +30,12 @@ Record: TypeAlias = tuple[bytes, bytes, list[tuple[str, bytes]]]  # key, value, 
 
 @dataclass(slots=True)
 class Message:
-    """One value of the packets topic; `ack` lets its offset be committed, None where no commit follows."""
+    """One value of the packets topic."""
 
     partition: int
     offset: int
     arrived_ms: int  # LogAppendTime
     value: bytes | None
-    ack: Callable[[], object] | None = None
 
 
 class Output(Protocol):
@@ -94,6 +92,7 @@ class Kit:
     outlet: Outlet
     open_state: Callable[[int, list[bytes]], PartitionState]
     decode: Callable[[bytes], Batch]
+    commit: Callable[[dict[int, int]], Awaitable[bool]]  # partition to next offset; false when the group moved on
     partitions: int  # of the packets topic, and so of all that go by the slice
     cadence: Cadence = field(default_factory=Cadence)
     counters: Counters = field(default_factory=Counters)
@@ -120,11 +119,11 @@ class Partition:
         """Inert: state is loaded with the first message."""
         self.number = number
         self.position = 0  # next offset to apply
+        self.durable = 0  # offsets below need no replay, so this one may be committed
+        self.committed = 0  # which of them was, as far as this worker knows
         self.arrived_ms = 0  # LogAppendTime of the last message applied
         self._kit = kit
         self._state: PartitionState | None = None
-        self._durable = 0  # offsets below need no replay: snapshots and outputs are acknowledged
-        self._held: deque[Message] = deque()  # applied and not acked, in order of arrival
         self._input_bytes = 0  # since the last checkpoint
         self._dirty_since: float | None = None
         self._cost_s = 0.0
@@ -134,17 +133,18 @@ class Partition:
 
         Raises RevokedError when `ours` turns false on the way: the partition is to be forgotten then.
         """
-        if self._state is None:
-            await self._load(ours)
-        if message.offset > self.position:
-            await self._catch_up(message.offset, ours)
+        await self.reach(message.offset, ours)
         if message.offset < self.position:
             self._kit.counters.skipped += 1
         else:
             await self._apply(message)
-        message.value = None  # what is held for its ack needs no bytes
-        self._held.append(message)
-        self._release()
+
+    async def reach(self, end: int, ours: Callable[[], bool]) -> None:
+        """Apply all messages before offset `end`, from the log itself. Raises as `take`."""
+        if self._state is None:
+            await self._load(ours)
+        if end > self.position:
+            await self._catch_up(end, ours)
 
     async def _load(self, ours: Callable[[], bool]) -> None:
         """Open the state from its snapshots; without any it begins with the oldest message there is."""
@@ -154,32 +154,35 @@ class Partition:
         if not ours():
             raise RevokedError
         self._state = kit.open_state(self.number, values)
-        wanted = self._state.next()
-        if values and first > wanted:
-            self._lost(wanted, first)
-        self.position = self._durable = max(wanted, first)
+        self.position = self._state.next() if values else first
+        self._pass_over(first)
+        self.durable = self.position
         log.info("partition %d: %d snapshots, goes on at offset %d", self.number, len(values), self.position)
 
-    def _lost(self, start: int, end: int) -> None:
-        """The topic's retention took input that no snapshot covers: nothing can bring it back, so say so and go on."""
-        self._kit.counters.input_lost += end - start
+    def _pass_over(self, first: int) -> None:
+        """The topic's retention took input that was not applied: nothing brings it back, so say so and go on."""
+        if first <= self.position:
+            return
+        self._kit.counters.input_lost += first - self.position
         log.error(
             "partition %d: offsets %d to %d were deleted before they were processed; "
             "keep the packets topic longer than a processor may be away",
             self.number,
-            start,
-            end - 1,
+            self.position,
+            first - 1,
         )
+        self.position = first
 
     async def _catch_up(self, end: int, ours: Callable[[], bool]) -> None:
         """Apply the messages from `position` up to before `end` from the log itself: the stream never goes back."""
+        self._pass_over(min(end, await self._kit.packets.first_offset(self.number)))
         log.info("partition %d: reads offsets %d to %d again", self.number, self.position, end - 1)
         async for message in self._kit.packets.read(self.number, self.position, end):
             if not ours():
                 raise RevokedError
             await self._apply(message)
             self._kit.counters.caught_up += 1
-        self.position = end  # offsets without a message (transaction marks) lie between
+        self.position = end  # the last offsets may hold no message (transaction marks)
 
     async def _apply(self, message: Message) -> None:
         assert self._state is not None
@@ -235,7 +238,7 @@ class Partition:
         return self._kit.cadence.due(self._input_bytes, self._state.snapshot_bytes(), age_s, self._cost_s)
 
     async def checkpoint(self) -> None:
-        """Wait for the outputs, write the snapshots, wait for them, and ack what they cover."""
+        """Wait for the outputs, write the snapshots and wait for them; what they cover may be committed then."""
         if self._state is None or self._dirty_since is None:
             return
         kit, begun, position = self._kit, self._kit.clock(), self.position
@@ -243,16 +246,8 @@ class Partition:
         snapshots = self._state.snapshots()
         await kit.outlet.send("state", self.number, [(key, value, []) for key, value in snapshots])
         await kit.outlet.settle()
-        self._durable = position
+        self.durable = position
         self._input_bytes, self._dirty_since = 0, None
         self._cost_s = kit.clock() - begun
         kit.counters.checkpoints += 1
         kit.counters.snapshot_bytes += sum(len(value) for _, value in snapshots)
-        self._release()
-
-    def _release(self) -> None:
-        """Ack in the order of arrival, never past one that is not durable: a commit may pass over what is not acked."""
-        while self._held and self._held[0].offset < self._durable:
-            message = self._held.popleft()
-            if message.ack is not None:
-                message.ack()

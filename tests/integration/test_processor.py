@@ -13,7 +13,8 @@ from kafka.admin import ConfigResource
 from synfin.broker import Record, send_all
 from synfin.wire.codec import encode
 from synfin.wire.topics import Topics
-from tests.integration.processor_rig import Rig, batch_of, flows_of
+from tests.integration.processor_batches import batch_of, flows_of
+from tests.integration.processor_rig import Rig
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
