@@ -63,13 +63,13 @@ class _LastError(logging.Handler):
     """Remembers why kafka-python could not connect: the error that it raises in the end says only that time ran out."""
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.WARNING)
         self.text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the message."""
         text = record.getMessage()
-        if not text.startswith("Bootstrap failed"):  # the end of it, not the reason
+        if " failed: " in text and not text.startswith("Bootstrap failed"):  # that is the end of it, not the reason
             self.text = text
 
     def __enter__(self) -> Self:
@@ -94,6 +94,10 @@ def _explain(error: Exception, config: BrokerConfig, what: str, last: str = "") 
         return BrokerError(f"{what}: {where} does not allow it to this user; its ACLs have to ({why})")
     if isinstance(error, errors.SaslAuthenticationFailedError) or "SaslAuthentication" in why:
         return BrokerError(f"{what}: {where} refused user {config.sasl_user!r}; check user, password and mechanism")
+    if config.security.startswith("SASL") and "socket disconnected" in why:
+        # kafka-python drops the broker's answer when it comes together with the end of the connection.
+        signing = f"closed the connection on user {config.sasl_user!r}"
+        return BrokerError(f"{what}: {where} {signing}; check user, password and mechanism")
     if isinstance(error, (errors.KafkaTimeoutError, errors.KafkaConnectionError)):
         return BrokerError(f"{what}: {where} does not answer; is it running, is --brokers right? ({why})")
     return BrokerError(f"{what}: {where} says {why}")

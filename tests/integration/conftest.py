@@ -16,7 +16,7 @@ from synfin.broker import BrokerConfig, KafkaBroker
 from synfin.wire.topics import Topics
 
 # kafka-python forgets to close the socket of a connection that is refused; it is closed when it is collected.
-LEAK = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+LEAK = pytest.mark.filterwarnings("ignore:unclosed <(socket|ssl):ResourceWarning")
 
 
 def pytest_collection_modifyitems(items):
