@@ -27,6 +27,7 @@ from sensor.records import (
     WALK_BAD_INTERFACE,
     WALK_BAD_LENGTH,
     WALK_BAD_TRAILER,
+    WALK_FULL,
     WALK_SECTION,
     walk_pcap,
     walk_pcapng,
@@ -34,6 +35,7 @@ from sensor.records import (
 from synfin.errors import CaptureError
 
 BUFFER_BYTES: Final = 4 << 20  # holds the largest record or block many times over
+READ_BYTES: Final = 512 << 10  # about a level-2 cache
 BLOCK_FRAMES: Final = 16_384
 INTERFACES_MAX: Final = 65_536  # of a section; the largest real captures have some hundreds
 
@@ -82,7 +84,11 @@ class _Source:
 
     def waits(self) -> bool:
         """Tell whether the next read may wait for somebody to write."""
-        return not self._regular and not select.select([self._fd], [], [], 0)[0]
+        if self._regular:
+            return False
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        return not poll.poll(0)
 
     def unpack(self, begun: bytes) -> None:
         """Take what comes for a gzip stream that began with these bytes."""
@@ -198,10 +204,14 @@ class _Reader:
                 self._read_section()
             elif status in _REASONS:
                 raise _CorruptError(_REASONS[status].format(self._get("value")))
-            elif self._get("n"):
+            elif status == WALK_FULL or (self._get("n") and self._should_deliver()):
                 return True
             elif not self._refill():
                 return False
+
+    def _should_deliver(self) -> bool:
+        """Tell whether to give the frames at hand away: no room for more, or who writes the pipe has to be waited for."""
+        return self._get("end") == len(self._buffer) or self._source.waits()
 
     def _refill(self) -> bool:
         """Bring more bytes behind those not used up; False at the end of the file."""
@@ -210,7 +220,7 @@ class _Reader:
             if at < end or self._get("skip"):
                 raise _CorruptError("the file is cut off in the middle of a record")
             return False
-        if len(self._buffer) - end < BUFFER_BYTES // 2:
+        if end == len(self._buffer):
             old, self._buffer = self._buffer, np.empty(BUFFER_BYTES, np.uint8)
             self._buffer[: end - at] = old[at:end]
             self._base += at
@@ -222,7 +232,7 @@ class _Reader:
     def _skip(self) -> None:
         """Read past what belongs to a block that nobody needs; all bytes at hand are used up then."""
         skip, end = self._get("skip"), self._get("end")
-        room = self._buffer.data[end:]
+        room = self._buffer.data[end:]  # of a buffer that is not full, see _refill
         while skip and not self._ended:
             n = self._source.read_into(room[: min(skip, len(room))])
             self._ended = n == 0
@@ -231,16 +241,11 @@ class _Reader:
         self._set(skip=skip)
 
     def _read(self) -> None:
-        """Fill the buffer; of a pipe take what is there."""
+        """Read once, so much that it is still in the cache when it is walked."""
         end = self._get("end")
-        room = self._buffer.data
-        while end < len(room) and not self._ended:
-            n = self._source.read_into(room[end:])
-            self._ended = n == 0
-            end += n
-            if self._source.waits():
-                break
-        self._set(end=end)
+        n = self._source.read_into(self._buffer.data[end : end + READ_BYTES])
+        self._ended = n == 0
+        self._set(end=end + n)
         self._file.bytes_read = self._source.taken
 
     def _at_hand(self, wanted: int) -> bool:
