@@ -112,12 +112,10 @@ class Connection:
         window = host.window if opening else self.window[end] >> 7
         options = OPT_TS | (OPT_MSS | OPT_WSCALE | OPT_SACK_PERMITTED if opening else 0)
         no_id = opening and flags & ACK
-        self.wire.rows.append(
-            (t_ns, self.flow, self.seq[end], acknowledged, tsval, self.echo[end] if flags & ACK else 0)
-            + (size, size + (60 if opening else 52), window, flags, 1460 if opening else 0)
-            + (0 if no_id else self.id[end], host.ttl, self.side[end], self.side[1 - self.wire.local])
-            + (options, host.wscale if opening else 0)
-        )
+        row = (t_ns, self.flow, self.seq[end], acknowledged, tsval, self.echo[end] if flags & ACK else 0)
+        row += (size, size + (60 if opening else 52), window, flags, 1460 if opening else 0)
+        row += (0 if no_id else self.id[end], host.ttl, self.side[end], self.side[1 - self.wire.local])
+        self.wire.rows.append((*row, options, host.wscale if opening else 0))
         self.seq[end] = (self.seq[end] + size + bool(flags & (SYN | FIN))) & 0xFFFFFFFF
         self.id[end] = (self.id[end] + (not no_id)) & 0xFFFF
         self.echo[1 - end] = tsval
@@ -250,7 +248,7 @@ def bulk(n: int, seed: int = 2) -> Rows:
 
 
 def scan(n: int, seed: int = 3) -> Rows:
-    """One host that sends a SYN to one port after another of a /16, a third of which answer with RST, a few with SYN+ACK."""
+    """One host that sends a SYN to one port after another of a /16; a third answer with RST, a few with SYN+ACK."""
     draw = random.Random(seed)
     scanner = Host(0x0A000001, draw, 250, 1_024, 0)
     ports = [draw.randrange(1, 10_000) for _ in range(1_000)]

@@ -34,9 +34,9 @@ _Block = tuple[npt.NDArray[np.void], npt.NDArray[np.int64], npt.NDArray[np.void]
 class Batcher:
     """The open batches of one lane.
 
-    Memory is bounded: at most min(max_rows, OPEN_ROWS_MAX / partitions) rows a partition. A partition is thought to hold
-    open connections for OPEN_NS after its last row: to count them would be to run the state machine in the sensor, and
-    to err on this side costs a message of 150 bytes in ten seconds.
+    Memory is bounded: at most min(max_rows, OPEN_ROWS_MAX / partitions) rows a partition. A partition is thought to
+    hold open connections for OPEN_NS after its last row: to count them would be to run the state machine in the sensor,
+    and to err on this side costs a message of 150 bytes in ten seconds.
     """
 
     def __init__(

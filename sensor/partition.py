@@ -93,8 +93,8 @@ def place_flows(block_flows: Any, partitions: Any, places: Any) -> None:
 def append_rows(source: Any, span: Any, places: Any, opened: Any, pool: Any) -> Any:
     """Append rows span[0]:span[1] of a block to their partitions, up to the first that fills one.
 
-    `source` is (SEGMENT[n], int64 times of the span's rows, FLOW[m]), `opened` OPEN[partitions], `pool` is (SEGMENT[p, c],
-    FLOW[p, c], uint64 index[p, 2c], uint64 key[7]). Returns the index behind the last row that was appended.
+    `source` is (SEGMENT[n], int64 times of the span's rows, FLOW[m]), `opened` OPEN[partitions], `pool` is
+    (SEGMENT[p, c], FLOW[p, c], uint64 index[p, 2c], uint64 key[7]). Returns the index behind the last row appended.
     """
     segments, times, block_flows = source
     rows, flows, index, key = pool

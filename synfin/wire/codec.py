@@ -13,12 +13,11 @@ from synfin.wire.envelope import FLOWS_MAX, ROWS_MAX, SENSOR_BYTES_MAX, Column, 
 from synfin.wire.flows import (
     FLOW_FAMILY,
     FLOW_ORDER,
+    FLOW_OUTSIDE,
     FLOW_PARTITION,
     find_kin,
-    finish_flows,
-    put_addresses,
-    put_ends,
-    take_ends,
+    put_flows,
+    take_flows,
 )
 from synfin.wire.planes import merge_plane
 from synfin.wire.predict import OPENING, OPENINGS, SLOT
@@ -40,25 +39,15 @@ def _capacity(n: int) -> int:
 def _flow_columns(flows: npt.NDArray[np.void]) -> tuple[list[Column], _U32Array]:
     """The columns of the flow dictionary, and each flow's kin (see flows.find_kin)."""
     m = len(flows)
-    ends, tokens = np.empty((m, 2), np.uint32), np.empty((m, 2), np.uint32)
-    addresses, count = np.empty((2 * m, 2), np.uint64), np.zeros(1, np.uint64)
-    put_addresses(flows, (addresses, np.zeros(_capacity(2 * m), np.uint32), count), ends)
-    put_ends(ends, tokens)
-    addresses = addresses[: int(count[0])]
+    ends, fields = np.empty((m, 2), np.uint32), np.empty((len(c.FLOW_FIELDS), m), np.uint32)
+    addresses = np.empty((2 * m, 2), np.uint64)
+    count = int(put_flows(np.ascontiguousarray(flows), addresses, np.zeros(_capacity(2 * m), np.uint32), ends, fields))
     columns = [
-        column(c.ADDRESS_HIGH, addresses[:, 0], keep=True),
-        column(c.ADDRESS_LOW, addresses[:, 1]),
-        column(c.FLOW_LOWER, tokens[:, 0]),
-        column(c.FLOW_HIGHER, tokens[:, 1]),
-        *(column(number, flows[name]) for number, name in _FLOW_FIELDS),
+        column(c.ADDRESS_HIGH, addresses[:count, 0], keep=True),
+        column(c.ADDRESS_LOW, addresses[:count, 1]),
+        *(column(number, field) for number, field in zip(c.FLOW_FIELDS, fields, strict=True)),
     ]
-    return columns, _kin(ends, len(addresses))
-
-
-_FLOW_FIELDS: Final = (
-    *((c.FLOW_LOWER_PORT, "lower_port"), (c.FLOW_HIGHER_PORT, "higher_port")),
-    *((c.FLOW_DOMAIN, "domain"), (c.FLOW_FAMILY, "family")),
-)
+    return columns, _kin(ends, count)
 
 
 def _kin(ends: _U32Array, addresses: int) -> _U32Array:
@@ -149,8 +138,8 @@ class _Reader:
             raise ContractError(f"{c.NAMES[number]}: a table of {length} where {most} are the most that can be used")
         return length
 
-    def read(self, number: int, out: npt.NDArray[Any]) -> None:
-        """Fill `out`, which holds 0, with a column; it stays as it is when the column is absent."""
+    def read(self, number: int, out: npt.NDArray[Any], bits: int = 64) -> None:
+        """Fill `out`, which holds 0, with a column of numbers of so many bits; an absent column leaves it alone."""
         if number not in self.envelope.columns:
             return
         length, planes = self.envelope.columns[number]
@@ -159,8 +148,8 @@ class _Reader:
         for k, plane in enumerate(planes):
             if plane is None:
                 continue
-            if k >= out.dtype.itemsize:
-                raise ContractError(f"{c.NAMES[number]}: numbers of more than {out.dtype.itemsize} bytes")
+            if 8 * k >= min(bits, 8 * out.dtype.itemsize):
+                raise ContractError(f"{c.NAMES[number]}: numbers of more than {8 * k} bits")
             merge_plane(plane, np.uint64(8 * k), out)
 
     def values(self, number: int, count: int, dtype: Any) -> npt.NDArray[Any]:
@@ -175,23 +164,18 @@ def _read_flows(reader: _Reader, m: int, place: tuple[int, int]) -> tuple[npt.ND
     addresses = np.zeros((reader.count(c.ADDRESS_HIGH, 2 * m), 2), np.uint64)
     reader.read(c.ADDRESS_HIGH, addresses[:, 0])
     reader.read(c.ADDRESS_LOW, addresses[:, 1])
-    tokens, ends = np.zeros((m, 2), np.uint32), np.zeros((m, 2), np.uint32)
-    reader.read(c.FLOW_LOWER, tokens[:, 0])
-    reader.read(c.FLOW_HIGHER, tokens[:, 1])
-    bad = int(take_ends(tokens, np.uint64(len(addresses)), ends))
+    fields, ends = np.zeros((len(c.FLOW_FIELDS), m), np.uint32), np.empty((m, 2), np.uint32)
+    for number, bits, field in zip(c.FLOW_FIELDS, c.FLOW_BITS, fields, strict=True):
+        reader.read(number, field, bits)
+    flows = np.zeros(m, FLOW)
+    bad, fault = take_flows(fields, addresses, (np.uint64(place[0]), np.uint64(place[1])), ends, flows)
     if bad < m:
-        raise ContractError(f"flow {bad}: an address outside the table of {len(addresses)}")
-    flows, fault = np.zeros(m, FLOW), np.zeros(1, np.int64)
-    for number, name in _FLOW_FIELDS:
-        flows[name] = reader.values(number, m, FLOW[name])
-    where = (np.uint64(place[0]), np.uint64(place[1]))
-    bad = int(finish_flows(flows, ends, addresses, where, fault))
-    if bad < m:
-        raise ContractError(f"flow {bad}: {_FAULTS[int(fault[0])]}")
+        raise ContractError(f"flow {bad}: {_FAULTS[int(fault)]}")
     return flows, _kin(ends, len(addresses))
 
 
 _FAULTS: Final = {
+    FLOW_OUTSIDE: "its address is outside the table",
     FLOW_ORDER: "its lower end is the higher one",
     FLOW_FAMILY: "its family is not that of its addresses",
     FLOW_PARTITION: "its slice is not of this partition",
@@ -208,7 +192,7 @@ def _read_values(reader: _Reader, shapes: _U64Array, shape: _U32Array) -> _U32Ar
     begin = c.VALUES
     for k, end in enumerate(ends.tolist()):
         source[k] = begin
-        reader.read(c.VALUE + k, source[begin:end])
+        reader.read(c.VALUE + k, source[begin:end], c.VALUE_BITS[k])
         begin = end
     return source
 

@@ -16,6 +16,8 @@ FLOW_LOWER_PORT: Final = 0x05
 FLOW_HIGHER_PORT: Final = 0x06
 FLOW_DOMAIN: Final = 0x07
 FLOW_FAMILY: Final = 0x08
+FLOW_FIELDS: Final = (FLOW_LOWER, FLOW_HIGHER, FLOW_LOWER_PORT, FLOW_HIGHER_PORT, FLOW_DOMAIN, FLOW_FAMILY)
+FLOW_BITS: Final = (32, 32, 16, 16, 32, 8)
 
 # The table of shapes: what many rows have in common.
 SHAPE_FLAGS: Final = 0x10  # flags 16 bits, mss 16
@@ -34,24 +36,40 @@ VALUE: Final = 0x40
 SEQ_NEAR, SEQ_FAR, ACK_NEAR, ACK_FAR, LEN, WINDOW_NEAR, WINDOW_FAR, IP_ID_NEAR, IP_ID_FAR = range(9)
 TTL, TSVAL_NEAR, TSVAL_FAR, TSECR_NEAR, TSECR_FAR, HEADERS, SACK = range(9, 16)
 VALUES: Final = 16
+VALUE_BITS: Final = (16, 32, 16, 32, 32, 8, 16, 8, 16, 8, 8, 32, 16, 32, 32, 32)
 SACK_WORDS_MAX: Final = 8  # numbers that one row may have in the column SACK
 
-NAMES: Final = {
-    **{ADDRESS_HIGH: "address high", ADDRESS_LOW: "address low", FLOW_LOWER: "lower", FLOW_HIGHER: "higher"},
-    **{FLOW_LOWER_PORT: "lower port", FLOW_HIGHER_PORT: "higher port", FLOW_DOMAIN: "domain", FLOW_FAMILY: "family"},
-    **{SHAPE_FLAGS: "shape flags", SHAPE_HEADER: "shape header", SHAPE_OPTIONS: "shape options"},
-    **{SHAPE_MODES: "shape modes", ROW_GAP: "gap", ROW_FLOW: "flow", ROW_SHAPE: "shape"},
-    **{VALUE + SEQ_NEAR: "seq near", VALUE + SEQ_FAR: "seq far", VALUE + ACK_NEAR: "ack near"},
-    **{VALUE + ACK_FAR: "ack far", VALUE + LEN: "len", VALUE + WINDOW_NEAR: "window near"},
-    **{VALUE + WINDOW_FAR: "window far", VALUE + IP_ID_NEAR: "ip.id near", VALUE + IP_ID_FAR: "ip.id far"},
-    **{VALUE + TTL: "ttl", VALUE + TSVAL_NEAR: "tsval near", VALUE + TSVAL_FAR: "tsval far"},
-    **{
-        VALUE + TSECR_NEAR: "tsecr near",
-        VALUE + TSECR_FAR: "tsecr far",
-        VALUE + HEADERS: "headers",
-        VALUE + SACK: "sack",
-    },
-}
+NAMES: Final = dict(
+    zip(
+        (
+            ADDRESS_HIGH,
+            ADDRESS_LOW,
+            *FLOW_FIELDS,
+            *SHAPE_WORDS,
+            ROW_GAP,
+            ROW_FLOW,
+            ROW_SHAPE,
+            *range(VALUE, VALUE + VALUES),
+        ),
+        (
+            *("address high", "address low", "lower", "higher", "lower port", "higher port", "domain", "family"),
+            *("shape flags", "shape header", "shape options", "shape modes", "gap", "flow", "shape"),
+            *(
+                "seq near",
+                "seq far",
+                "ack near",
+                "ack far",
+                "len",
+                "window near",
+                "window far",
+                "ip.id near",
+                "ip.id far",
+            ),
+            *("ttl", "tsval near", "tsval far", "tsecr near", "tsecr far", "headers", "sack"),
+        ),
+        strict=True,
+    )
+)
 
 # The kernels move rows as words of 64 bits; here is what each holds, lowest bits first, and that SEGMENT still says so.
 WORD_TIME: Final = 0
@@ -64,22 +82,13 @@ WORD_WINDOW: Final = 9  # window, flags, mss, ip_id
 WORD_HEADER: Final = 10  # ttl, tos, sender, local, kind, checksum, marks, options
 WORD_OPTIONS: Final = 11  # as SHAPE_OPTIONS
 WORDS: Final = 12
-_LAYOUT: Final = {
-    **{"t_ns": 0, "flow": 8, "frame": 12, "seq": 16, "ack": 20, "tsval": 24, "tsecr": 28, "sack": 32, "len": 64},
-    **{
-        "ip_len": 68,
-        "window": 72,
-        "flags": 74,
-        "mss": 76,
-        "ip_id": 78,
-        "ttl": 80,
-        "tos": 81,
-        "sender": 82,
-        "local": 83,
-    },
-    **{"kind": 84, "checksum": 85, "marks": 86, "options": 87, "wscale": 88, "sack_n": 89, "tfo_len": 90, "mptcp": 91},
-    **{"mptcp_reason": 92, "icmp_type": 93, "icmp_code": 94, "local_how": 95},
-}
+_LAYOUT: Final = (  # offset of each field
+    *(("t_ns", 0), ("flow", 8), ("frame", 12), ("seq", 16), ("ack", 20), ("tsval", 24), ("tsecr", 28), ("sack", 32)),
+    *(("len", 64), ("ip_len", 68), ("window", 72), ("flags", 74), ("mss", 76), ("ip_id", 78), ("ttl", 80), ("tos", 81)),
+    *(("sender", 82), ("local", 83), ("kind", 84), ("checksum", 85), ("marks", 86), ("options", 87), ("wscale", 88)),
+    *(("sack_n", 89), ("tfo_len", 90), ("mptcp", 91), ("mptcp_reason", 92), ("icmp_type", 93), ("icmp_code", 94)),
+    ("local_how", 95),
+)
 assert SEGMENT.fields is not None
-assert {name: field[1] for name, field in SEGMENT.fields.items()} == _LAYOUT
+assert tuple((name, field[1]) for name, field in SEGMENT.fields.items()) == _LAYOUT
 assert SEGMENT.itemsize == 8 * WORDS

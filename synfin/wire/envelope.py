@@ -95,7 +95,7 @@ def _blocks(body: npt.NDArray[np.uint8], begins: Sequence[int]) -> tuple[bytes, 
     table, blocks = [], []
     for begin, end in pairwise(sorted(cuts)):
         raw = body[begin:end]
-        packed = compressor.compress(raw)
+        packed = compressor.compress(raw.data)
         blocks.append(packed if len(packed) < len(raw) else raw)
         table.append((len(blocks[-1]), len(raw)))
     return np.array(table, _BLOCK).tobytes(), blocks

@@ -4,12 +4,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from synfin.compiled import compiled
+from synfin.compiled import leaf
 from synfin.wire.key import slice_of, tuple_hash
 
 PROBES: Final = 32  # an address that is not found after so many is put into the table again: nobody can make this slow
 
-_U0, _U1, _U32 = (np.uint64(n) for n in (0, 1, 32))
+_U0, _U1, _U2, _U3, _U4, _U5, _U32 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 5, 32))
 _MAPPED: Final = np.uint64(0xFFFF)  # above the 32 bits of an IPv4 address, ::ffff:a.b.c.d
 _FOUR, _SIX = np.uint64(4), np.uint64(6)
 _K1, _K2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
@@ -17,66 +17,51 @@ _K1, _K2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 FLOW_GOOD, FLOW_OUTSIDE, FLOW_ORDER, FLOW_FAMILY, FLOW_PARTITION = range(5)
 
 
-@compiled
-def _address_row(high: Any, low: Any, table: Any) -> Any:
-    """Row of an address in the table (uint64 words[a, 2], uint32 index[power of two], uint64 count[1]), added when new."""
-    words, index, count = table
+@leaf
+def _address_row(high: Any, low: Any, words: Any, index: Any, count: Any) -> Any:
+    """Row of an address in the table uint64 words[a, 2], of which `count` are there; it is added when it is not found.
+
+    `index` is uint32[power of two] of 1 + row, 0 for none.
+    """
     mask = np.uint64(len(index)) - _U1
     at = ((high * _K1) ^ (low + _K2) * _K1) >> _U32
     for _ in range(PROBES):
         at &= mask
         if index[at] == 0:
-            index[at] = count[0] + _U1
+            index[at] = count + _U1
             break
         row = np.uint64(index[at]) - _U1
         if words[row, 0] == high and words[row, 1] == low:
             return row
         at += _U1
-    row = count[0]
-    words[row, 0], words[row, 1] = high, low
-    count[0] = row + _U1
-    return row
+    words[count, 0], words[count, 1] = high, low
+    return count
 
 
-@compiled
-def put_addresses(flows: Any, table: Any, ends: Any) -> None:
-    """Write uint32 ends[m, 2]: the row of each flow's lower and higher address in the table."""
+@leaf
+def put_flows(flows: Any, words: Any, index: Any, ends: Any, fields: Any) -> Any:
+    """Write the table of addresses, uint32 ends[m, 2] that point into it, and uint32 fields[6, m], of FLOW[m].
+
+    The table is as in _address_row; the fields are columns FLOW_LOWER to FLOW_FAMILY. Returns how many addresses there
+    are.
+    """
+    count = _U0
     for i in range(len(flows)):
         f = np.uint64(i)
-        lower, higher = flows[f]["lower_ip"], flows[f]["higher_ip"]
-        ends[f, 0] = _address_row(lower[0], lower[1], table)
-        ends[f, 1] = _address_row(higher[0], higher[1], table)
-
-
-@compiled
-def put_ends(ends: Any, tokens: Any) -> None:
-    """Write uint32 tokens[m, 2]: 0 where the next new address comes, else 1 + its row."""
-    known = _U0
-    for i in range(len(ends)):
+        flow = flows[f]
         for side in range(2):
-            f, s = np.uint64(i), np.uint64(side)
-            row = np.uint64(ends[f, s])
-            tokens[f, s] = row + _U1 if row < known else _U0
-            known = max(known, row + _U1)
-
-
-@compiled
-def take_ends(tokens: Any, addresses: Any, ends: Any) -> Any:
-    """Undo put_ends. The number of flows, or the first that points outside the table of so many addresses."""
-    known = _U0
-    for i in range(len(tokens)):
-        for side in range(2):
-            f, s = np.uint64(i), np.uint64(side)
-            token = np.uint64(tokens[f, s])
-            row = known if token == _U0 else token - _U1
-            if row >= addresses:
-                return f
+            s = np.uint64(side)
+            address = flow["lower_ip"] if side == 0 else flow["higher_ip"]
+            row = _address_row(address[0], address[1], words, index, count)
             ends[f, s] = row
-            known = max(known, row + _U1)
-    return np.uint64(len(tokens))
+            fields[s, f] = row + _U1 if row < count else _U0
+            count = max(count, row + _U1)
+        fields[_U2, f], fields[_U3, f] = flow["lower_port"], flow["higher_port"]
+        fields[_U4, f], fields[_U5, f] = flow["domain"], flow["family"]
+    return count
 
 
-@compiled
+@leaf
 def find_kin(ends: Any, memory: Any, kin: Any) -> None:
     """Write uint32 kin[m]: 1 + the last flow before each in the dictionary between the same two addresses, or 0.
 
@@ -90,43 +75,51 @@ def find_kin(ends: Any, memory: Any, kin: Any) -> None:
         memory[later, 0], memory[later, 1] = f + _U1, other
 
 
-@compiled
+@leaf
 def _flow_fault(flow: Any, partition: Any, partitions: Any) -> Any:
     """FLOW_GOOD, or what is wrong with a flow."""
-    lower, higher = flow["lower_ip"], flow["higher_ip"]
-    lower_port, higher_port = np.uint64(flow["lower_port"]), np.uint64(flow["higher_port"])
-    if lower[0] > higher[0] or (lower[0] == higher[0] and lower[1] > higher[1]):
+    lower_0, lower_1 = flow["lower_ip"][0], flow["lower_ip"][1]
+    higher_0, higher_1 = flow["higher_ip"][0], flow["higher_ip"][1]
+    if lower_0 > higher_0 or (lower_0 == higher_0 and lower_1 > higher_1):
         return FLOW_ORDER
-    if lower[0] == higher[0] and lower[1] == higher[1] and lower_port > higher_port:
+    if lower_0 == higher_0 and lower_1 == higher_1 and flow["lower_port"] > flow["higher_port"]:
         return FLOW_ORDER
-    family = np.uint64(flow["family"])
-    mapped = lower[0] | higher[0] == _U0 and lower[1] >> _U32 == _MAPPED and higher[1] >> _U32 == _MAPPED
-    if family != _SIX and (family != _FOUR or not mapped):
+    mapped = lower_0 | higher_0 == _U0 and lower_1 >> _U32 == _MAPPED and higher_1 >> _U32 == _MAPPED
+    if flow["family"] != _SIX and (flow["family"] != _FOUR or not mapped):
         return FLOW_FAMILY
     if slice_of(flow["hash"]) % partitions != partition:
         return FLOW_PARTITION
     return FLOW_GOOD
 
 
-@compiled
-def finish_flows(flows: Any, ends: Any, addresses: Any, place: Any, fault: Any) -> Any:
-    """Fill in the addresses uint64[a, 2] and hashes of FLOW[m]. The number of flows, or the first with a fault[0].
+@leaf
+def take_flows(fields: Any, addresses: Any, place: Any, ends: Any, flows: Any) -> Any:
+    """Undo put_flows: write FLOW[m], which holds 0, and ends[m, 2]. Returns (the first bad flow, FLOW_*), or (m, good).
 
-    `place` is (uint64 partition, uint64 partitions).
+    `addresses` is uint64[a, 2], `place` (uint64 partition, uint64 partitions) that all flows must be of.
     """
-    partition, partitions = place
+    known, size = _U0, np.uint64(len(addresses))
     for i in range(len(flows)):
         f = np.uint64(i)
         flow = flows[f]
+        for side in range(2):
+            s = np.uint64(side)
+            token = np.uint64(fields[s, f])
+            row = known if token == _U0 else token - _U1
+            if row >= size:
+                return f, FLOW_OUTSIDE
+            known = max(known, row + _U1)
+            ends[f, s] = row
+            address = flow["lower_ip"] if side == 0 else flow["higher_ip"]
+            address[0], address[1] = addresses[row, 0], addresses[row, 1]
+        flow["lower_port"], flow["higher_port"] = fields[_U2, f], fields[_U3, f]
+        flow["domain"], flow["family"] = fields[_U4, f], fields[_U5, f]
         lower, higher = np.uint64(ends[f, 0]), np.uint64(ends[f, 1])
-        flow["lower_ip"][0], flow["lower_ip"][1] = addresses[lower, 0], addresses[lower, 1]
-        flow["higher_ip"][0], flow["higher_ip"][1] = addresses[higher, 0], addresses[higher, 1]
-        ports = np.uint64(flow["lower_port"]), np.uint64(flow["higher_port"])
         flow["hash"] = tuple_hash(
-            *(addresses[lower, 0], addresses[lower, 1], ports[0]),
-            *(addresses[higher, 0], addresses[higher, 1], ports[1]),
+            *(addresses[lower, 0], addresses[lower, 1], np.uint64(flow["lower_port"])),
+            *(addresses[higher, 0], addresses[higher, 1], np.uint64(flow["higher_port"])),
         )
-        fault[0] = _flow_fault(flow, partition, partitions)
-        if fault[0] != FLOW_GOOD:
-            return f
-    return np.uint64(len(flows))
+        fault = _flow_fault(flow, place[0], place[1])
+        if fault != FLOW_GOOD:
+            return f, fault
+    return np.uint64(len(flows)), FLOW_GOOD

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from synfin.compiled import compiled
+from synfin.compiled import leaf
 
 SLICES: Final = 384  # partition = slice mod P, and P divides this
 
@@ -24,12 +24,12 @@ _LANE_4: Final = np.uint64(2**64 - 0x9E3779B185EBCA87)
 _ZERO: Final = np.uint64(0)
 
 
-@compiled
+@leaf
 def _rotate(x: Any, bits: Any) -> Any:
     return (x << np.uint64(bits)) | (x >> np.uint64(64 - bits))
 
 
-@compiled
+@leaf
 def _swap(x: Any) -> Any:
     """Reverse the eight bytes: the tuple is kept as numbers, and XXH64 reads little-endian words of the bytes."""
     x = ((x & np.uint64(0x00FF00FF00FF00FF)) << np.uint64(8)) | ((x >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF))
@@ -37,17 +37,17 @@ def _swap(x: Any) -> Any:
     return (x << np.uint64(32)) | (x >> np.uint64(32))
 
 
-@compiled
+@leaf
 def _round(lane: Any, word: Any) -> Any:
     return _rotate(lane + word * _P2, 31) * _P1
 
 
-@compiled
+@leaf
 def _merge(h: Any, lane: Any) -> Any:
     return (h ^ _round(_ZERO, lane)) * _P1 + _P4
 
 
-@compiled
+@leaf
 def tuple_hash(lower_0: Any, lower_1: Any, lower_port: Any, higher_0: Any, higher_1: Any, higher_port: Any) -> Any:
     """XXH64 of the 36 bytes. All parameters and the result uint64; addresses as in FLOW, high half first."""
     # Bytes: lower 16, port 2, higher 16, port 2. As big-endian words, the higher address is shifted by the port.
@@ -69,7 +69,7 @@ def tuple_hash(lower_0: Any, lower_1: Any, lower_port: Any, higher_0: Any, highe
     return h ^ (h >> np.uint64(32))
 
 
-@compiled
+@leaf
 def slice_of(flow_hash: Any) -> Any:
     """Slice of a FLOW.hash, 0..383."""
     return flow_hash % np.uint64(SLICES)

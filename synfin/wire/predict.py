@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from synfin.compiled import compiled
+from synfin.compiled import leaf
 from synfin.wire.segment import FIN, SYN
 
 SLOT: Final = np.dtype(
@@ -45,20 +45,20 @@ _TICK: Final = np.uint64(TICK_NS)
 assert (FIN, SYN) == (1, 2)  # as note_numbers has it
 
 
-@compiled
+@leaf
 def folded(difference: Any) -> Any:
     """A difference modulo 2^32 so that small ones of either sign become small numbers: 0 -1 1 -2 2 to 0 1 2 3 4."""
     d = difference & _M32
     return ((d << _U1) ^ (_U0 - (d >> _U31))) & _M32
 
 
-@compiled
+@leaf
 def unfolded(number: Any) -> Any:
     """The difference modulo 2^32 that `folded` was given."""
     return ((number >> _U1) ^ (_U0 - (number & _U1))) & _M32
 
 
-@compiled
+@leaf
 def open_flow(slots: Any, seen: Any, kin: Any, flow: Any) -> None:
     """Prepare both slots of a flow at its first row.
 
@@ -79,7 +79,7 @@ def open_flow(slots: Any, seen: Any, kin: Any, flow: Any) -> None:
             slot["ticking"], slot["known"] = other["ticking"], other["known"]
 
 
-@compiled
+@leaf
 def first_row(slot: Any, opening: Any) -> None:
     """Before an end's first row: expect of it what the last end sent that began with the same flags."""
     slot["window"], slot["ip_id"] = opening["window"], opening["ip_id"]
@@ -87,13 +87,13 @@ def first_row(slot: Any, opening: Any) -> None:
         slot["ttl"] = opening["ttl"]
 
 
-@compiled
+@leaf
 def expected_seq(slot: Any, peer: Any) -> Any:
     """Sequence number: where this end stopped, or where its peer waits for it."""
     return np.uint64(slot["next"]) if slot["seen"] else np.uint64(peer["ack"])
 
 
-@compiled
+@leaf
 def expected_tsval(slot: Any, t: Any) -> Any:
     """TSval at the time t, by a clock of 1 kHz."""
     if slot["ticking"] == 0:
@@ -102,7 +102,7 @@ def expected_tsval(slot: Any, t: Any) -> Any:
     return (np.uint64(slot["tick"]) + passed // _TICK) & _M32
 
 
-@compiled
+@leaf
 def note_tsval(slot: Any, t: Any, tsval: Any, expected: Any) -> None:
     """Keep TSval, and set the clock when it was not as expected."""
     if tsval != expected or slot["ticking"] == 0:
@@ -113,7 +113,7 @@ def note_tsval(slot: Any, t: Any, tsval: Any, expected: Any) -> None:
     slot["tsval"] = tsval
 
 
-@compiled
+@leaf
 def note_numbers(slot: Any, seq: Any, ack: Any, size: Any, flags: Any) -> None:
     """Keep what the sequence numbers of a row tell for the next one."""
     behind = (seq + size + ((flags >> _U1) & _U1) + (flags & _U1)) & _M32  # SYN and FIN count for one each
@@ -126,7 +126,7 @@ def note_numbers(slot: Any, seq: Any, ack: Any, size: Any, flags: Any) -> None:
         slot["size"] = size
 
 
-@compiled
+@leaf
 def note_header(slot: Any, opening: Any, window: Any, ip_id: Any, ttl: Any) -> None:
     """Keep what the IP header and the window tell for the next row, and for the next end that begins like this one."""
     if slot["seen"] == 0:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from synfin.compiled import compiled
+from synfin.compiled import leaf
 from synfin.wire.columns import (
     WORD_FLOW,
     WORD_HEADER,
@@ -73,7 +73,7 @@ _K1, _K2, _K3, _K4 = (
 )
 
 
-@compiled
+@leaf
 def _new_shape(a: Any, b: Any, c: Any, d: Any, shapes: Any) -> Any:
     token = shapes[_U0, _U0] + _U1
     shapes[_U0, _U0] = token
@@ -81,12 +81,12 @@ def _new_shape(a: Any, b: Any, c: Any, d: Any, shapes: Any) -> Any:
     return token
 
 
-@compiled
+@leaf
 def _is_shape(a: Any, b: Any, c: Any, d: Any, shapes: Any, token: Any) -> Any:
     return shapes[token, _U3] == d and shapes[token, _U0] == a and shapes[token, _U1] == b and shapes[token, _U2] == c
 
 
-@compiled
+@leaf
 def _shape_token(a: Any, b: Any, c: Any, d: Any, shapes: Any, index: Any) -> Any:
     """Token of the shape with these four words, which is added when it is not found.
 
@@ -107,13 +107,13 @@ def _shape_token(a: Any, b: Any, c: Any, d: Any, shapes: Any, index: Any) -> Any
     return _new_shape(a, b, c, d, shapes)
 
 
-@compiled
+@leaf
 def _sack_counted(b: Any, c: Any) -> Any:
     """Numbers in `sack` of a row with these shape words: two a block, and the router's address of an ICMP row."""
     return np.uint64(4) if (b >> _U24) & _M8 else ((c >> _U8) & _M8) << _U1
 
 
-@compiled
+@leaf
 def _put_row(words: Any, i: Any, slot: Any, peer: Any, opening: Any, sink: Any) -> Any:
     """Write the values of row i, and keep them in mind; the row's word SHAPE_MODES."""
     if slot["seen"] == 0:
@@ -149,7 +149,7 @@ def _put_row(words: Any, i: Any, slot: Any, peer: Any, opening: Any, sink: Any) 
     return modes
 
 
-@compiled
+@leaf
 def encode_rows(words: Any, first_ns: Any, kin: Any, memory: Any, table: Any, out: Any) -> Any:
     """Write the columns of the rows uint64 words[n, 12]; the number of rows, or the first that falls or has no flow.
 
@@ -192,7 +192,7 @@ def encode_rows(words: Any, first_ns: Any, kin: Any, memory: Any, table: Any, ou
     return n
 
 
-@compiled
+@leaf
 def _flow_token(flow: Any, previous: Any, known: Any, flows: Any) -> Any:
     """ROW_FLOW of a row, when `known` - 1 is the newest flow so far."""
     if flow == previous:
@@ -203,7 +203,7 @@ def _flow_token(flow: Any, previous: Any, known: Any, flows: Any) -> Any:
     return back + _U2
 
 
-@compiled
+@leaf
 def read_tokens(tokens: Any, flows: Any, shapes: Any, memory: Any, out: Any) -> Any:
     """Turn the columns ROW_FLOW and ROW_SHAPE into rows of the dictionary and of the table of shapes.
 
@@ -241,7 +241,7 @@ def read_tokens(tokens: Any, flows: Any, shapes: Any, memory: Any, out: Any) -> 
     return n
 
 
-@compiled
+@leaf
 def _take_row(words: Any, i: Any, slot: Any, peer: Any, opening: Any, source: Any) -> None:
     """Undo _put_row. The row holds its time, its flow and the words of its shape, SHAPE_MODES in place of `seq`."""
     if slot["seen"] == 0:
@@ -280,7 +280,7 @@ def _take_row(words: Any, i: Any, slot: Any, peer: Any, opening: Any, source: An
     note_header(slot, opening, window, ip_id, ttl)
 
 
-@compiled
+@leaf
 def decode_rows(words: Any, span: Any, kin: Any, memory: Any, shapes: Any, columns: Any) -> Any:
     """Write the rows uint64 words[n, 12]. The number of rows, or the first that is behind the last time.
 

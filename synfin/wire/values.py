@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from synfin.compiled import compiled
+from synfin.compiled import leaf
 from synfin.wire.columns import (
     ACK_FAR,
     ACK_NEAR,
@@ -60,21 +60,21 @@ _HALF_16: Final = np.uint64(0x8000)
 _SACK_MAX: Final = np.uint64(SACK_WORDS_MAX)
 
 
-@compiled
+@leaf
 def _write(sink: Any, column: Any, number: Any) -> None:
     at = np.uint64(sink[column])
     sink[at] = number
     sink[column] = at + _U1
 
 
-@compiled
+@leaf
 def _read(source: Any, column: Any) -> Any:
     at = np.uint64(source[column])
     source[column] = at + _U1
     return np.uint64(source[at])
 
 
-@compiled
+@leaf
 def put_seq(seq: Any, slot: Any, peer: Any, sink: Any) -> Any:
     """Sequence number."""
     distance = folded(seq - expected_seq(slot, peer))
@@ -87,7 +87,7 @@ def put_seq(seq: Any, slot: Any, peer: Any, sink: Any) -> Any:
     return _SEQ_FAR
 
 
-@compiled
+@leaf
 def take_seq(how: Any, slot: Any, peer: Any, source: Any) -> Any:
     """Undo put_seq."""
     expected = expected_seq(slot, peer)
@@ -97,13 +97,13 @@ def take_seq(how: Any, slot: Any, peer: Any, source: Any) -> Any:
     return (expected + unfolded(_read(source, column))) & _M32
 
 
-@compiled
+@leaf
 def _ack_all(flags: Any, peer: Any) -> Any:
     """What acknowledges all that the peer has sent; 0 as without the flag."""
     return np.uint64(peer["next"]) if flags & _ACK_FLAG else _U0
 
 
-@compiled
+@leaf
 def put_ack(ack: Any, flags: Any, slot: Any, peer: Any, sink: Any) -> Any:
     """Acknowledgment number: all, none more, a step as the last one, or a distance from this end's last."""
     if ack == _ack_all(flags, peer):
@@ -121,7 +121,7 @@ def put_ack(ack: Any, flags: Any, slot: Any, peer: Any, sink: Any) -> Any:
     return _ACK_FAR
 
 
-@compiled
+@leaf
 def take_ack(how: Any, flags: Any, slot: Any, peer: Any, source: Any) -> Any:
     """Undo put_ack."""
     if how == _ACK_ALL:
@@ -135,7 +135,7 @@ def take_ack(how: Any, flags: Any, slot: Any, peer: Any, source: Any) -> Any:
     return (last + unfolded(_read(source, column))) & _M32
 
 
-@compiled
+@leaf
 def put_len(size: Any, slot: Any, sink: Any) -> Any:
     """Payload bytes: none, as the last that were some, or given."""
     if size == _U0:
@@ -146,7 +146,7 @@ def put_len(size: Any, slot: Any, sink: Any) -> Any:
     return _LEN_GIVEN
 
 
-@compiled
+@leaf
 def take_len(how: Any, slot: Any, source: Any) -> Any:
     """Undo put_len."""
     if how == _LEN_ZERO:
@@ -154,13 +154,13 @@ def take_len(how: Any, slot: Any, source: Any) -> Any:
     return np.uint64(slot["size"]) if how == _LEN_SAME else _read(source, LEN)
 
 
-@compiled
+@leaf
 def _widened(number: Any) -> Any:
     """A difference modulo 2^16 as one modulo 2^32, with its sign."""
     return (((number & _M16) ^ _HALF_16) - _HALF_16) & _M32
 
 
-@compiled
+@leaf
 def put_window(window: Any, slot: Any, sink: Any) -> Any:
     """Window as sent."""
     distance = folded(_widened(window - np.uint64(slot["window"])))
@@ -173,7 +173,7 @@ def put_window(window: Any, slot: Any, sink: Any) -> Any:
     return _WINDOW_FAR
 
 
-@compiled
+@leaf
 def take_window(how: Any, slot: Any, source: Any) -> Any:
     """Undo put_window."""
     last = np.uint64(slot["window"])
@@ -183,7 +183,7 @@ def take_window(how: Any, slot: Any, source: Any) -> Any:
     return (last + unfolded(_read(source, column))) & _M16
 
 
-@compiled
+@leaf
 def put_ip_id(number: Any, slot: Any, sink: Any) -> Any:
     """Identification of the IP header: one more than the last, the same, or a distance from one more."""
     last = np.uint64(slot["ip_id"])
@@ -199,7 +199,7 @@ def put_ip_id(number: Any, slot: Any, sink: Any) -> Any:
     return _ID_FAR
 
 
-@compiled
+@leaf
 def take_ip_id(how: Any, slot: Any, source: Any) -> Any:
     """Undo put_ip_id."""
     last = np.uint64(slot["ip_id"])
@@ -211,7 +211,7 @@ def take_ip_id(how: Any, slot: Any, source: Any) -> Any:
     return (last + _U1 + unfolded(_read(source, column))) & _M16
 
 
-@compiled
+@leaf
 def put_ttl(ttl: Any, slot: Any, sink: Any) -> Any:
     """Hops left, as this end's last row had them or given."""
     if ttl == np.uint64(slot["ttl"]):
@@ -220,13 +220,13 @@ def put_ttl(ttl: Any, slot: Any, sink: Any) -> Any:
     return _TTL_GIVEN
 
 
-@compiled
+@leaf
 def take_ttl(how: Any, slot: Any, source: Any) -> Any:
     """Undo put_ttl."""
     return np.uint64(slot["ttl"]) if how == _TTL_SAME else _read(source, TTL)
 
 
-@compiled
+@leaf
 def put_tsval(tsval: Any, expected: Any, slot: Any, sink: Any) -> Any:
     """TSval: as the clock has it, as the last one, or a distance from the clock."""
     distance = folded(tsval - expected)
@@ -241,7 +241,7 @@ def put_tsval(tsval: Any, expected: Any, slot: Any, sink: Any) -> Any:
     return _TSVAL_FAR
 
 
-@compiled
+@leaf
 def take_tsval(how: Any, expected: Any, slot: Any, source: Any) -> Any:
     """Undo put_tsval."""
     if how == _TSVAL_EXPECTED:
@@ -252,7 +252,7 @@ def take_tsval(how: Any, expected: Any, slot: Any, source: Any) -> Any:
     return (expected + unfolded(_read(source, column))) & _M32
 
 
-@compiled
+@leaf
 def put_tsecr(tsecr: Any, echo: Any, slot: Any, sink: Any) -> Any:
     """TSecr: the peer's last TSval, as this end's last one, or a distance from the former."""
     distance = folded(tsecr - echo)
@@ -267,7 +267,7 @@ def put_tsecr(tsecr: Any, echo: Any, slot: Any, sink: Any) -> Any:
     return _TSECR_FAR
 
 
-@compiled
+@leaf
 def take_tsecr(how: Any, echo: Any, slot: Any, source: Any) -> Any:
     """Undo put_tsecr."""
     if how == _TSECR_ECHO:
@@ -278,7 +278,7 @@ def take_tsecr(how: Any, echo: Any, slot: Any, source: Any) -> Any:
     return (echo + unfolded(_read(source, column))) & _M32
 
 
-@compiled
+@leaf
 def put_headers(size: Any, ip_len: Any, sink: Any) -> Any:
     """Bytes of the headers, which are those of the IP packet without the payload."""
     headers = (ip_len - size) & _M32
@@ -288,19 +288,19 @@ def put_headers(size: Any, ip_len: Any, sink: Any) -> Any:
     return np.uint64(HEADERS_APART)
 
 
-@compiled
+@leaf
 def take_headers(how: Any, size: Any, source: Any) -> Any:
     """Undo put_headers: ip_len."""
     headers = how if how != np.uint64(HEADERS_APART) else _read(source, HEADERS)
     return (headers + size) & _M32
 
 
-@compiled
+@leaf
 def _sack_number(words: Any, i: Any, k: Any) -> Any:
     return (words[i, _SACK + (k >> _U1)] >> (_U32 * (k & _U1))) & _M32
 
 
-@compiled
+@leaf
 def _sack_base(words: Any, i: Any, k: Any, kind: Any, ack: Any) -> Any:
     """What the k-th of a row's SACK numbers is a distance from: ACK for a left edge, and that for its right one."""
     if kind != _U0:
@@ -308,7 +308,7 @@ def _sack_base(words: Any, i: Any, k: Any, kind: Any, ack: Any) -> Any:
     return ack if k & _U1 == _U0 else _sack_number(words, i, k - _U1)
 
 
-@compiled
+@leaf
 def put_sack(words: Any, i: Any, counted: Any, kind: Any, ack: Any, sink: Any) -> Any:
     """SACK edges of row i of uint64 words[n, 12], two a word, of which the first `counted` are due by its shape."""
     beyond, k = _U0, counted
@@ -323,7 +323,7 @@ def put_sack(words: Any, i: Any, counted: Any, kind: Any, ack: Any, sink: Any) -
     return _SACK_COUNTED if beyond == _U0 else _SACK_ALL
 
 
-@compiled
+@leaf
 def take_sack(words: Any, i: Any, due: Any, kind: Any, ack: Any, source: Any) -> None:
     """Undo put_sack, into a row that holds 0; `due` is the number of numbers."""
     k = _U0
