@@ -210,7 +210,7 @@ class _Reader:
                 return False
 
     def _should_deliver(self) -> bool:
-        """Tell whether to give the frames at hand away: no room for more, or who writes the pipe has to be waited for."""
+        """Tell whether to give away the frames at hand: no room for more, or a pipe whose writer keeps us waiting."""
         return self._get("end") == len(self._buffer) or self._source.waits()
 
     def _refill(self) -> bool:
