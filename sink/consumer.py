@@ -48,6 +48,7 @@ class Sink:
         self._source = source
         self._alerts = alerts
         self._talk = talk
+        self._failed: BrokerError | None = None  # how the source failed
 
     def open(self) -> None:
         """Bring all files to what their journals say, and begin to read there."""
@@ -55,17 +56,32 @@ class Sink:
         self._source.assign({key: log.open(*bounds[key]) for key, log in self.logs.items()})
 
     def gather(self, limits: StepLimits, wait_s: float, stopping: Callable[[], bool]) -> Arrivals:
-        """Collect what one step is to hold; empty when nothing came within `wait_s`."""
+        """Collect what one step is to hold; empty when nothing came within `wait_s`.
+
+        A source that fails is not asked again: what came before is returned, and the next call raises.
+        """
         gathered: dict[Key, list[Record]] = {}
         size, until = 0, time.monotonic() + wait_s
         while True:
-            for key, records in self._source.poll(max(0.0, min(until - time.monotonic(), wait_s))).items():
+            try:
+                arrivals = self._poll(max(0.0, min(until - time.monotonic(), wait_s)))
+            except BrokerError as error:
+                if not gathered:
+                    raise
+                self._failed = error
+                return gathered
+            for key, records in arrivals.items():
                 if not gathered:
                     until = time.monotonic() + limits.age_s_max
                 gathered.setdefault(key, []).extend(records)
                 size += sum(len(record.value or b"") for record in records)
             if stopping() or size >= limits.bytes_max or time.monotonic() >= until:
                 return gathered
+
+    def _poll(self, wait_s: float) -> Arrivals:
+        if self._failed is not None:
+            raise self._failed
+        return self._source.poll(wait_s)
 
     def step(self, arrivals: Arrivals, give_up: Callable[[], bool] = lambda: False) -> None:
         """Make everything that arrived safe. A file that is due ends a round, and the rest follows in the next."""

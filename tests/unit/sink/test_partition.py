@@ -9,7 +9,8 @@ from sink.consumer import Sink
 from sink.counters import Counters, Talk
 from sink.files import Rotation
 from sink.partition import PartitionLog, Place, event_ns
-from synfin.errors import EXIT_INCOMPLETE, EXIT_OK, StorageError, UsageError
+from sink.settings import StepLimits
+from synfin.errors import EXIT_INCOMPLETE, EXIT_OK, BrokerError, StorageError, UsageError
 from tests.unit.sink.topics import Topics, value_of
 
 EVENTS = "synfin.events.v1"
@@ -304,6 +305,29 @@ def test_alerts_go_out_with_the_id_of_their_event(topics, start):
     assert (alert.id, alert.key) == (b"0/0/3", b"alert.abnormal_teardown/1:community")
     assert alert.value == topics.logs[KEY][2].value
     assert counters.alerts == 1
+
+
+# A source that fails
+
+
+def test_what_came_before_the_source_failed_is_written_first(tmp_path, topics, start):
+    fill(topics, *range(1, 8))
+    sink = start()
+    polls = [topics.logs[KEY][:3], BrokerError("an undecodable record")]
+
+    def poll(wait_s):
+        now = polls.pop(0)
+        if isinstance(now, BrokerError):
+            raise now
+        return {KEY: now}
+
+    topics.poll = poll
+    arrivals = sink.gather(StepLimits(), 1.0, lambda: False)
+    sink.step(arrivals)
+    assert files(tmp_path) == {live(0): 3}
+    with pytest.raises(BrokerError, match="undecodable"):
+        sink.gather(StepLimits(), 1.0, lambda: False)
+    assert polls == [], "it is not asked again"
 
 
 # A disk that is full
