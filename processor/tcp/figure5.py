@@ -1,10 +1,10 @@
 """The transition table: RFC 9293's Figure 5, and what an observer adds to it. Every transition of synfin stands here.
 
 One state per endpoint, eleven of them, and UNKNOWN for an endpoint of which nothing was learned yet. The machine is
-asked once for each micro-event: what an endpoint sends (TX_…) is proof of its state, what it receives (RX_…) counts only
-when `acceptable.py` or later evidence says that it took it, and T_STATE is the end of the state's own timer. One segment
-is several micro-events, in the order of RFC 9293 section 3.10.7.4: a FIN that also acknowledges ours is RX_ACKFIN and
-then RX_FIN. A pair (state, event) that has no row changes nothing.
+asked once for each micro-event: what an endpoint sends (TX_…) is proof of its state, what it receives (RX_…) counts
+only when `acceptable.py` or later evidence says that it took it, and T_STATE is the end of the state's own timer. One
+segment is several micro-events, in the order of RFC 9293 section 3.10.7.4: a FIN that also acknowledges ours is
+RX_ACKFIN and then RX_FIN. A pair (state, event) that has no row changes nothing.
 
 The machine does not know which end opened the connection. From this file come the dense array that the kernel uses,
 the grid and the diagram of the docs, and `synfin figure5`.

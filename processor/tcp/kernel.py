@@ -25,14 +25,14 @@ from processor.tcp.layout import (
     VIEW_LIVE,
     VIEW_OVER,
     VIEW_VALID,
-    Core,
+    open_core,
 )
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, OBSERVED, TIMER, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
 from processor.tcp.timers import SYN_SENT_NS, state_deadline, view_deadline
 from processor.tcp.views import LOG_MAX, close_view, file_steps, note_packet, open_view, settle
-from synfin.compiled import borrow, compiled
+from synfin.compiled import compiled
 from synfin.wire.key import SLICES, slice_of
 from synfin.wire.segment import ACK, CSUM_BAD, FIN, HIGHER, ICMP, LOWER, MARK_DUPLICATE, RST, SYN
 
@@ -57,44 +57,28 @@ ICMP6_PACKET_TOO_BIG: Final = 2  # type
 
 
 @compiled
-def has_room(core: Any) -> Any:
+def has_room(control: Any) -> Any:
     """Whether pools and outputs have room for one turn of the loop."""
-    control = core.control[_NONE]
     return (
         control["views_left"] > 2
         and control["holds_left"] > 4
         and control["log_left"] > ROOM_POOL
         and control["packets_left"] > 4
-        and control["flows_n"] + np.uint64(ROOM_FLOWS) <= np.uint64(len(core.flows))
-        and control["transitions_n"] + np.uint64(ROOM_TRANSITIONS) <= np.uint64(len(core.transitions))
-        and control["events_n"] + np.uint64(ROOM_EVENTS) <= np.uint64(len(core.events))
-        and control["evidence_n"] + np.uint64(ROOM_EVIDENCE) <= np.uint64(len(core.evidence))
+        and control["flows_n"] + np.uint64(ROOM_FLOWS) <= control["flows_max"]
+        and control["transitions_n"] + np.uint64(ROOM_TRANSITIONS) <= control["transitions_max"]
+        and control["events_n"] + np.uint64(ROOM_EVENTS) <= control["events_max"]
+        and control["evidence_n"] + np.uint64(ROOM_EVIDENCE) <= control["evidence_max"]
     )
 
 
 @compiled
-def drive(owned: Any, segments: Any, flows: Any, seen: Any) -> Any:
+def drive(addresses: Any, segments: Any, flows: Any, seen: Any) -> Any:
     """Apply a batch: its rows from CONTROL.at on, then what its last time makes due, then the lane's end if it is one.
 
-    False when there is no room to go on: make some and call again. `seen` is uint32[len(flows)], zeros before the first
-    call: the view in which each flow was found last.
+    False when there is no room to go on: make some and call again. `addresses` are those of Core; `seen` is
+    uint32[len(flows)], zeros before the first call: the view in which each flow was found last.
     """
-    core = Core(
-        borrow(owned.control),
-        borrow(owned.work),
-        borrow(owned.views),
-        borrow(owned.holds),
-        borrow(owned.log),
-        borrow(owned.packets),
-        borrow(owned.queues),
-        borrow(owned.slices),
-        borrow(owned.lanes),
-        borrow(owned.slots),
-        borrow(owned.flows),
-        borrow(owned.transitions),
-        borrow(owned.events),
-        borrow(owned.evidence),
-    )
+    core = open_core(addresses)
     control = core.control[_NONE]
     partitions = control["partitions"]
     base = control["lane"] * (np.uint64(SLICES) // partitions)
@@ -104,7 +88,7 @@ def drive(owned: Any, segments: Any, flows: Any, seen: Any) -> Any:
         flow = flows[f]
         own = slice_of(flow["hash"]) // partitions
         if core.slices[own]["next_offset"] <= control["offset"]:
-            if not fire_until(core, base + own, x["t_ns"]) or not has_room(core):
+            if not fire_until(core, base + own, x["t_ns"]) or not has_room(core.control[_NONE]):
                 return False
             v = np.uint64(seen[f])
             if not _is_view(core.views[v], flow, control["lane"]):
@@ -128,7 +112,7 @@ def _end_all(core: Any, queue: Any, reason: Any) -> Any:
     """End all views of a queue for a reason. False when there is no room to go on."""
     v = np.uint64(core.queues[queue]["root"])
     while v != _NONE:
-        if not has_room(core):
+        if not has_room(core.control[_NONE]):
             return False
         view = core.views[v]
         begin(core, view)
@@ -161,7 +145,7 @@ def fire_until(core: Any, queue: Any, t_ns: Any) -> Any:
     """Fire the deadlines of a queue up to t_ns. False when there is no room to go on."""
     root = np.uint64(core.queues[queue]["root"])
     while root != _NONE and core.views[root]["deadline_ns"] <= t_ns:
-        if not has_room(core):
+        if not has_room(core.control[_NONE]):
             return False
         fire(core, root)
         root = np.uint64(core.queues[queue]["root"])

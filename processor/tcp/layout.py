@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from synfin.pools import opener
 from synfin.wire.event import EVENT_RECORD, EVIDENCE, FLOW_RECORD, TRANSITION
 from synfin.wire.segment import SEGMENT
 
@@ -274,6 +275,10 @@ CONTROL: Final = np.dtype(
         ("transitions_n", "<u8"),
         ("events_n", "<u8"),
         ("evidence_n", "<u8"),
+        ("flows_max", "<u8"),  # rows that the outputs have
+        ("transitions_max", "<u8"),
+        ("events_max", "<u8"),
+        ("evidence_max", "<u8"),
         ("views_max", "<u8"),  # of one slice
         ("with_transitions", "u1"),  # raise an event for each transition too
         ("pad", "u1", (7,)),
@@ -301,3 +306,18 @@ class Core(NamedTuple):
 
 
 OUTPUTS: Final = {"flows": FLOW_RECORD, "transitions": TRANSITION, "events": EVENT_RECORD, "evidence": EVIDENCE}
+CORE: Final = (  # dtype of each field of Core
+    ("control", CONTROL),
+    ("work", WORK),
+    ("views", VIEW),
+    ("holds", HOLD),
+    ("log", LOG),
+    ("packets", PACKET),
+    ("queues", QUEUE),
+    ("slices", SLICE),
+    ("lanes", LANE),
+    ("slots", np.dtype("<u8")),
+    *OUTPUTS.items(),
+)
+assert tuple(name for name, _ in CORE) == Core._fields
+open_core: Final = opener(CORE)  # what kernels call first

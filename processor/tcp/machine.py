@@ -35,6 +35,7 @@ from processor.tcp.layout import (
     Core,
 )
 from processor.tcp.story import NO_REASON
+from synfin.pools import addresses_of
 from synfin.wire.batch import END_OF_FILE, GOES_ON, STOPPED, Batch, Lane
 from synfin.wire.event import END_REASONS, Records
 from synfin.wire.key import SLICES
@@ -94,6 +95,8 @@ class Machine:
             **{name: np.zeros(OUTPUT_ROWS[name], dtype) for name, dtype in OUTPUTS.items()},
         )
         self.core.slices["epoch"] = -1
+        for name in OUTPUTS:
+            control[f"{name}_max"] = OUTPUT_ROWS[name]
         self._written: list[Records] = []
         self._grow()
 
@@ -131,7 +134,7 @@ class Machine:
         control = self.core.control
         control["at"], control["watermark_ns"], control["reason"] = 0, watermark_ns, reason
         seen = np.zeros(len(flows), np.uint32)
-        while not drive(self.core, segments, flows, seen):
+        while not drive(addresses_of(self.core), segments, flows, seen):
             self._make_room()
 
     def lane_number(self, lane: Lane) -> int:
@@ -179,7 +182,7 @@ class Machine:
 
     def _make_room(self) -> None:
         self._drain()
-        if not has_room(self.core):
+        if not has_room(self.core.control[0]):
             self._grow()
 
     def _grow(self) -> None:
