@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from synfin.compiled import compiled
+from synfin.compiled import compiled, leaf
 from synfin.errors import UsageError
 from synfin.wire.segment import HIGHER, HOW_ADDRESSES, HOW_OPTION, HOW_UNKNOWN, LOWER
 
@@ -61,7 +61,11 @@ class LocalAddresses:
         return cls(rows, how)
 
 
-@compiled
+# What needs no list. `local_how` stays HOW_UNKNOWN, which the records call "inferred".
+LOOPBACK: Final = LocalAddresses.parse("127.0.0.0/8,::1", HOW_UNKNOWN)
+
+
+@leaf
 def _contain(networks: Any, address: Any) -> Any:
     for i in range(len(networks)):
         network = networks[np.uint64(i)]
@@ -73,15 +77,21 @@ def _contain(networks: Any, address: Any) -> Any:
 
 
 @compiled
-def mark_local(segments: Any, flows: Any, networks: Any, how: Any) -> None:
-    """Say of the rows about which the capture itself says nothing which ends are in NETWORK[]."""
-    local = np.zeros(len(flows), np.uint8)
+def mark_local(segments: Any, flows: Any, networks: Any, how: Any, local: Any) -> None:
+    """Say of the rows about which the capture itself says nothing which ends are in NETWORK[].
+
+    `local` is uint8[flows], zeros, and is left with the ends of each flow.
+    """
+    found = _UNKNOWN
     for i in range(len(flows)):
         flow = flows[np.uint64(i)]
         if _contain(networks, flow["lower_ip"]):
             local[np.uint64(i)] |= _LOWER
         if _contain(networks, flow["higher_ip"]):
             local[np.uint64(i)] |= _HIGHER
+        found |= local[np.uint64(i)]
+    if found == _UNKNOWN and how == _UNKNOWN:  # nobody gave a list, and no address of any flow is a loopback one
+        return
     for i in range(len(segments)):
         row = segments[np.uint64(i)]
         if row["local_how"] == _UNKNOWN:

@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sensor.addresses import LocalAddresses, mark_local
+from sensor.addresses import LOOPBACK, LocalAddresses, mark_local
+from sensor.checksum import verify_checksums
 from sensor.flowindex import FlowIndex, find_flow, flow_index
 from sensor.frames import (
     CHECKSUM_VALID,
@@ -289,11 +290,17 @@ class Counters:
 
 
 class Dissector:
-    """Takes blocks of frames, gives rows; the counters run over all blocks."""
+    """Takes blocks of frames, gives rows; the counters run over all blocks.
 
-    def __init__(self, local: LocalAddresses | None = None) -> None:
+    `local` speaks where the capture itself does not say what was sent and received here; without it, a loopback address
+    is taken for local, because it leaves no host. With `verify`, checksums of frames without metadata are verified;
+    without it they are CSUM_UNKNOWN.
+    """
+
+    def __init__(self, local: LocalAddresses | None = None, *, verify: bool = False) -> None:
         self.counters = Counters()
-        self._local = local
+        self._local = LOOPBACK if local is None else local
+        self._verify = verify
         self._packets = np.zeros(2, PACKET)
         self._index: FlowIndex | None = None
 
@@ -308,8 +315,12 @@ class Dissector:
         rows = int(counts[GOOD])
         segments = segments[:rows] if 2 * rows > len(block) else segments[:rows].copy()
         flows = index.flows[: int(index.state[0])].copy()
-        if self._local is not None:
-            mark_local(segments, flows, self._local.networks, np.uint8(self._local.how))
+        if self._verify:
+            seen = np.zeros((len(flows), 2, 2), np.uint32)
+            first = np.uint64(block.first_frame % 2**32)
+            verify_checksums(block.buffer, block.frames, segments, self._packets, first, seen)
+        local = np.zeros(len(flows), np.uint8)
+        mark_local(segments, flows, self._local.networks, np.uint8(self._local.how), local)
         return segments, flows
 
     def _empty_index(self, room: int) -> FlowIndex:
