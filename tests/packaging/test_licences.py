@@ -18,8 +18,8 @@ LONGEST = 60  # a licence field that is longer holds the text of the licence
 def licence(name):
     """What a package's metadata says: the expression, else the field, else the classifiers."""
     data = metadata(name)
-    field = data["License"] or ""
-    if data["License-Expression"]:
+    field = data.get("License", "")
+    if "License-Expression" in data:
         return data["License-Expression"]
     if field and len(field) <= LONGEST:
         return field
