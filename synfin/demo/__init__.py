@@ -1,0 +1,1 @@
+"""The demonstration of `./run`: real connections, captured and explained."""
