@@ -209,10 +209,15 @@ class Rig:
                 self.seen.take(name, message.partition, self.partitions, message)
         return self.seen
 
-    def undisturbed(self):
-        """What the log of packets leads to when nothing goes wrong: (topic, slice) to a list of (key, value)."""
+    def undisturbed(self, upto=None):
+        """What the log of packets leads to when nothing goes wrong: (topic, slice) to a list of (key, value).
+
+        `upto`: partition to an offset before which to stop; all of it by default.
+        """
         machines, expected = {}, {}
         for message in self.messages(self.topics.packets):
+            if upto is not None and message.offset >= upto.get(message.partition, 0):
+                continue
             machine = machines.setdefault(
                 message.partition, open_partition(message.partition, self.partitions, None, [])
             )
