@@ -350,9 +350,9 @@ def build_app(
 ) -> ProcessorApp:
     """Wire a worker; nothing is connected before the app starts. The doors of the core are the real ones by default."""
     if open_partition is None:
-        from processor import slices
+        from processor.slices import open_partition as open_slices
 
-        open_partition = slices.open_partition
+        open_partition = open_slices
     if decode is None:
         from synfin.wire import codec
 

@@ -216,7 +216,9 @@ LANE: Final = np.dtype(
         ("lane", "<u4"),
         ("clock_epoch", "<u4"),
         ("pad", "<u4"),
-        ("arrived_ms", "<i8"),  # LogAppendTime of its last batch
+        ("arrived_ms", "<i8"),  # LogAppendTime of its last batch; -1: it was given up
+        ("last_number", "<i8"),  # highest number of its batches in this partition, -1 for none
+        ("mask", "<u8"),  # bit i: the batch last_number - i was seen
     ]
 )
 

@@ -6,7 +6,7 @@ of ours.
 """
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ from synfin.pools import addresses_of
 from synfin.wire.batch import END_OF_FILE, GOES_ON, STOPPED, Batch, Lane
 from synfin.wire.event import END_REASONS, Records
 from synfin.wire.key import SLICES
+from synfin.wire.segment import FLOW, SEGMENT
 
 VIEWS_MAX: Final = 2**20 // 64  # of one slice; 384 slices of them are six million views
 POOLS: Final = (("views", 2), ("holds", 4), ("log", ROOM_POOL), ("packets", 4))  # and what one turn may need
@@ -57,6 +58,33 @@ REASONS: Final = {  # by Batch.end
 NEVER_NS: Final = -(1 << 63)
 
 Rows: TypeAlias = npt.NDArray[np.void]
+NO_SEGMENTS: Final[Rows] = np.zeros(0, SEGMENT)
+NO_FLOWS: Final[Rows] = np.zeros(0, FLOW)
+
+
+class LaneState(NamedTuple):
+    """What a partition has heard of a lane: columns of LANE."""
+
+    sensor: str
+    lane: int
+    boot: int
+    last_number: int
+    mask: int
+    clock_ns: int
+    clock_epoch: int
+    dropped: int
+    arrived_ms: int
+
+    @classmethod
+    def of(cls, fields: list[Any]) -> Self:
+        """Check the types of what was read."""
+        state = cls(*fields)
+        if not isinstance(state.sensor, str) or not all(isinstance(number, int) for number in state[1:]):
+            raise TypeError(f"{fields!r} is no lane")
+        return state
+
+
+LANE_FIELDS: Final = LaneState._fields[2:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +148,27 @@ class Machine:
         number = self.lane_number(batch.lane)
         control, lane = self.core.control, self.core.lanes
         control["lane"], control["offset"] = number, offset
-        lane["dropped"][number] = batch.dropped
-        if batch.clock_epoch != lane["clock_epoch"][number]:
+        lane["boot"][number], lane["dropped"][number] = batch.lane.boot, batch.dropped
+        stepped = batch.clock_epoch != lane["clock_epoch"][number] or batch.first_ns < lane["clock_ns"][number]
+        if stepped and lane["clock_ns"][number]:
             self._drive(batch.segments[:0], batch.flows, NEVER_NS, END_REASONS.index("clock_step"))
-            lane["clock_epoch"][number] = batch.clock_epoch
+        lane["clock_epoch"][number] = batch.clock_epoch
         self._drive(batch.segments, batch.flows, batch.last_ns, REASONS[batch.end])
         lane["clock_ns"][number] = batch.last_ns
-        slices = self.core.slices
-        slices["next_offset"] = np.maximum(slices["next_offset"], offset + 1)
+        self.pass_over(offset)
         return self.take()
+
+    def give_up(self, number: int, offset: int) -> None:
+        """End the views of a lane whose sensor is gone, at the batch with this offset."""
+        self.core.control["lane"], self.core.control["offset"] = number, offset
+        clock = int(self.core.lanes["clock_ns"][number])
+        self._drive(NO_SEGMENTS, NO_FLOWS, clock, END_REASONS.index("sensor_lost"))
+
+    def pass_over(self, offset: int) -> None:
+        """Count the batch with this offset as applied."""
+        slices = self.core.slices
+        slices["epoch"] = np.where(slices["epoch"] < 0, offset, slices["epoch"])
+        slices["next_offset"] = np.maximum(slices["next_offset"], offset + 1)
 
     def _drive(self, segments: Rows, flows: Rows, watermark_ns: int, reason: int) -> None:
         control = self.core.control
@@ -138,27 +178,52 @@ class Machine:
             self._make_room()
 
     def lane_number(self, lane: Lane) -> int:
-        """Row of the lane, which is made at first sight."""
-        key = (lane.sensor, lane.lane)
-        number = self._numbers.get(key)
+        """Row of the lane, which is made at first sight. A lane lives on through its sensor's restarts."""
+        number = self._numbers.get((lane.sensor, lane.lane))
+        return self._add_lane(lane.sensor, lane.lane) if number is None else number
+
+    def know_lane(self, state: LaneState, *, heard: bool) -> int:
+        """Row of a lane that a snapshot names; with what was heard of it, or as one that is still to be heard."""
+        number = self._numbers.get((state.sensor, state.lane))
         if number is None:
-            number = self._add_lane(lane)
-            self._numbers[key] = number
+            number = self._add_lane(state.sensor, state.lane)
+        if heard:
+            for name in LANE_FIELDS:
+                self.core.lanes[name][number] = getattr(state, name)
         return number
 
-    def _add_lane(self, lane: Lane) -> int:
+    def lane_state(self, number: int) -> LaneState:
+        """What was heard of the lane in a row."""
+        row = self.core.lanes[number]
+        sensor = self._sensors[int(row["sensor"])]
+        return LaneState(sensor, int(row["lane"]), *(int(row[name]) for name in LANE_FIELDS))
+
+    def _add_lane(self, sensor: str, lane: int) -> int:
         number = len(self.core.lanes)
-        if lane.sensor not in self._sensors:
-            self._sensors.append(lane.sensor)
+        self._numbers[sensor, lane] = number
+        if sensor not in self._sensors:
+            self._sensors.append(sensor)
         lanes = np.append(self.core.lanes, np.zeros(1, LANE))
-        lanes["sensor"][number] = self._sensors.index(lane.sensor)
-        lanes["boot"][number], lanes["lane"][number] = lane.boot, lane.lane
+        lanes["sensor"][number], lanes["lane"][number] = self._sensors.index(sensor), lane
+        lanes["last_number"][number] = -1
         queues = np.zeros(len(self.core.slices), QUEUE)
         queues["own"] = np.arange(len(queues))
         queues["slice"] = self.slice_numbers
         queues["lane"] = number
         self.core = self.core._replace(lanes=lanes, queues=np.append(self.core.queues, queues))
         return number
+
+    def fill(self, pools: dict[str, Rows]) -> int:
+        """Put rows from 1 on into the pools of a fresh machine; their first row's number."""
+        for name, rows in pools.items():
+            pool = np.zeros(max(POOL_ROWS, 2 * len(rows)), rows.dtype)
+            pool[1 : len(rows) + 1] = rows
+            self.core.control[f"{name}_free"], self.core.control[f"{name}_left"] = 0, 0
+            self._thread_free(name, pool, len(rows) + 1)
+            self._replace(name, pool)
+        self.core.control["views_live"] = len(pools["views"])
+        self._grow()
+        return 1
 
     def take(self) -> Records:
         """Records written since the last call."""
@@ -194,12 +259,15 @@ class Machine:
                 new = np.zeros(max(POOL_ROWS, 2 * len(old)), old.dtype)
                 new[: len(old)] = old
                 self._thread_free(name, new, len(old))
-                self.core = self.core._replace(**{name: new})
+                self._replace(name, new)
         if len(self.core.slots) < 2 * len(self.core.views):
             slots = np.zeros(4 * len(self.core.views), np.uint64)
             rehash(self.core.slots, slots)
             control["index_mask"] = len(slots) - 1
             self.core = self.core._replace(slots=slots)
+
+    def _replace(self, name: str, pool: Any) -> None:
+        self.core = self.core._replace(**{name: pool})
 
     def _thread_free(self, name: str, rows: npt.NDArray[np.void], first: int) -> None:
         """Link rows from `first` on into the pool's free list, lowest first."""

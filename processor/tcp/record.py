@@ -114,7 +114,8 @@ def write_flow(core: Any, view: Any, reason: Any) -> None:
     record["end_ns"] = view["last_ns"]
     record["syn_rtt_ns"] = view["syn_rtt_ns"]
     record["ack_rtt_ns"] = view["ack_rtt_ns"]
-    record["dropped"] = lane["dropped"] - view["dropped"]
+    began = view["dropped"] if view["dropped"] <= lane["dropped"] else _NONE  # the sensor may have begun anew
+    record["dropped"] = lane["dropped"] - began
     record["log"] = control["transitions_n"]
     record["log_n"] = _copy_log(core, view)
     record["end_reason"] = reason

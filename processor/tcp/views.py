@@ -18,6 +18,7 @@ from processor.tcp.layout import (
     PACKETS_MAX,
     VIEW_LIVE,
     VIEW_OVER,
+    open_core,
 )
 from processor.tcp.record import (
     ROLE_ACK,
@@ -437,6 +438,21 @@ def _loss_free(core: Any, view: Any) -> Any:
     """Whether no loss of our own could explain what looks abnormal."""
     lost = core.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
     return not lost and not view["ends"][_NONE]["gap_bytes"] and not view["ends"][_ONE]["gap_bytes"]
+
+
+@compiled
+def adopt(addresses: Any, first: Any, n: Any) -> None:
+    """Take n views from row `first` on, which came back from snapshots, into index and queues."""
+    core = open_core(addresses)
+    control = core.control[_NONE]
+    v = first
+    while v < first + n:
+        view = core.views[v]
+        queue = core.queues[np.uint64(view["queue"])]
+        insert(core.slots, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
+        queue["root"] = heap_push(core.views, np.uint64(queue["root"]), v)
+        queue["views"] += 1
+        v += _ONE
 
 
 @compiled
