@@ -11,9 +11,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from sensor.flight import Flight
 from sensor.link import Link
 from sensor.resort import Resorter
 from sensor.segments import Entry, Tally
@@ -25,6 +26,7 @@ from synfin.wire.topics import check_partitions
 
 LOG: Final = logging.getLogger(__name__)
 TICK_S: Final = 0.5  # how often the thread looks at the time when nothing happens
+ADDRESSES_S: Final = 0.25  # how old the addresses of the producer's sockets may be
 CLOSE_S: Final = 30.0
 
 
@@ -76,6 +78,7 @@ class Publisher:
         self._link = Link(broker, topic, self.limits.retry_s, self._wake)
         self._changed = threading.Condition()
         self._queue: deque[Entry] = deque()
+        self._queued = Tally()
         self._queue_bytes = 0
         self._answers: deque[_Answer] = deque()
         self._live_lanes: set[Lane] = set()
@@ -86,13 +89,11 @@ class Publisher:
         self._addresses: frozenset[Address] = frozenset()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         # Of the thread alone:
-        self._published, self._dropped, self._recovered = Tally(), Tally(), Tally()
-        self._flight: dict[int, tuple[int, int]] = {}  # rows and bytes by index, the least first
-        self._flight_bytes = 0
+        self._dropped, self._recovered = Tally(), Tally()
+        self._flight = Flight()
         self._unspooled = 0  # least index given to what is not on disk
-        self._acknowledged: dict[int, int] = {}  # rows by index, from the spool's head on
         self._valid_from = 0  # answers of older generations speak of other indices
-        self._progress_s = self._looked_s = 0.0
+        self._progress_s = self._looked_s = self._asked_s = 0.0
         self._resorter: Resorter | None = None
 
     # For the capture's thread
@@ -131,14 +132,19 @@ class Publisher:
                     f"no room in the spool and no broker for {self.limits.patience_s:g} s: {self.trouble}"
                 )
             self._queue.append(entry)
+            self._queued.add(entry.rows)
             self._queue_bytes += len(data)
             while self._queue_bytes > self.limits.queue_max_bytes and len(self._queue) > 1:
-                lost = self._queue.popleft()  # the disk does not keep up
-                self._queue_bytes -= len(lost.data)
-                self._dropped.add(lost.rows)
-            self._awake = True
-            self._changed.notify_all()
+                self._dropped.add(self._unqueue().rows)  # the disk does not keep up
+        self._wake()
         self.poll()
+
+    def _unqueue(self) -> Entry:
+        """Take the oldest out of the queue; the lock is held."""
+        entry = self._queue.popleft()
+        self._queued.add(-entry.rows, -1)
+        self._queue_bytes -= len(entry.data)
+        return entry
 
     def _wait_for_room(self, data_bytes: int) -> bool:
         def open_() -> bool:
@@ -171,6 +177,9 @@ class Publisher:
         return self.counters.spooled.batches + self.counters.unacknowledged.batches
 
     def _wake(self) -> None:
+        """Let the thread take a turn; called in any thread, after what it is to see."""
+        if self._awake:
+            return  # it has not begun the turn in which it will see it
         with self._changed:
             self._awake = True
             self._changed.notify_all()
@@ -218,46 +227,20 @@ class Publisher:
             if generation < self._valid_from:
                 continue
             if error is None or isinstance(error, RefusedError):
-                self._finish(index, rows, error)
+                if self._flight.land(self._spool.queue, index, rows, delivered=error is None):
+                    self._progress_s = time.monotonic()
+                if error is not None:
+                    LOG.warning("%s; the batch is lost", error)
             elif generation == self._link.generation:
                 trouble = trouble or error
-        self._free()
+        self._flight.free(self._spool.queue)
         if trouble is not None:
             self._restart(str(trouble))
-
-    def _finish(self, index: int, rows: int, refused: RefusedError | None) -> None:
-        """Note that a batch is done with; its answer may come twice, and from a producer that was given up."""
-        sent = self._flight.pop(index, None)
-        head = self._spool.queue.head
-        if sent is not None:
-            self._flight_bytes -= sent[1]
-        elif index < head or index in self._acknowledged:
-            return
-        if index >= head:
-            self._acknowledged[index] = rows
-        self._progress_s = time.monotonic()
-        if refused is None:
-            self._published.add(rows)
-        else:
-            self._dropped.add(rows)
-            LOG.warning("%s; the batch is lost", refused)
-
-    def _free(self) -> None:
-        queue = self._spool.queue
-        head = next((index for index in self._flight if index >= 0), queue.taken)
-        for index in range(queue.head, head):
-            self._acknowledged.pop(index, None)
-        queue.acknowledge(head)
 
     def _restart(self, why: str) -> None:
         """Give the producer up; what it did not acknowledge is taken from the spool again."""
         self._link.give_up(why)
-        self._spool.queue.rewind()
-        for index, (rows, _) in self._flight.items():
-            if index < self._spool.queue.head:  # the disk did not take it, or the spool was full and dropped it
-                self._dropped.add(rows)
-        self._flight.clear()
-        self._flight_bytes = 0
+        self._flight.give_up(self._spool.queue)
 
     def _begin(self) -> None:
         """Start with a new producer: see that the batches are sorted as the topic is."""
@@ -266,7 +249,7 @@ class Publisher:
         if self._spool.queue.layouts - {count}:
             LOG.warning("%s has %d partitions: the spool is sorted anew", self._topic, count)
             self._spool.replace(count, self._resorted(count))
-            self._acknowledged.clear()
+            self._flight.begin_again()
             self._valid_from = self._link.generation
         self._spool.learn(count)
 
@@ -278,7 +261,7 @@ class Publisher:
             self._resorter = None
         while (taken := self._spool.queue.take()) is not None:
             index, entry = taken
-            if index not in self._acknowledged:
+            if not self._flight.has_landed(index):
                 yield from self._fitting(entry, count)
         if self._resorter is not None:
             yield from self._resorter.flush(going_on=self._live_lanes)
@@ -293,13 +276,15 @@ class Publisher:
             yield from self._resorter.add(entry.data)
         except ContractError as error:
             LOG.warning("a batch in the spool does not decode and is lost: %s", error)
-            self._dropped.add(entry.rows)
+            self._flight.lost.add(entry.rows)
 
     def _watch(self) -> None:
         """Give up a producer that has stopped acknowledging, and one whose topic was changed."""
         now = time.monotonic()
         producer = self._link.producer
-        self._addresses = self._link.addresses()
+        if now - self._asked_s > ADDRESSES_S or (producer is None) != (not self._addresses):
+            self._asked_s = now
+            self._addresses = self._link.addresses()
         if producer is None:
             return
         if self._flight and now - self._progress_s > self.limits.stall_s:
@@ -322,9 +307,9 @@ class Publisher:
                     return False
                 if self.limits.finite and not self._has_room(len(self._queue[0].data)):
                     return True
-                entry = self._queue.popleft()
-                self._queue_bytes -= len(entry.data)
-                self._changed.notify_all()
+                entry = self._unqueue()
+                if self.limits.finite:
+                    self._changed.notify_all()
             known = self._spool.known
             self._append_all([entry] if known is None else self._fitting(entry, known))
 
@@ -352,49 +337,48 @@ class Publisher:
                     break
                 queue.drop_oldest()
         if not at_once:
-            self._dropped.add(entry.rows)
+            self._flight.lost.add(entry.rows)
         self._unspooled -= 1
         return self._unspooled
 
     def _ready(self) -> bool:
-        return self._link.producer is not None and self._flight_bytes < self.limits.flight_max_bytes
+        return self._link.producer is not None and self._flight.bytes < self.limits.flight_max_bytes
 
     def _send(self) -> None:
         """Send what waits in the spool, as far as the bound on what is in flight allows."""
         while self._ready() and (taken := self._spool.queue.take()) is not None:
             index, entry = taken
-            if index not in self._acknowledged:
+            if not self._flight.has_landed(index):
                 self._hand_over(index, entry)
 
     def _hand_over(self, index: int, entry: Entry) -> None:
         assert self._link.producer is not None
         if not self._flight:
             self._progress_s = time.monotonic()  # the clock of a stall begins
-        self._flight[index] = entry.rows, len(entry.data)
-        self._flight_bytes += len(entry.data)
+        self._flight.send(index, entry)
         generation, rows = self._link.generation, entry.rows
 
         def answered(error: BrokerError | None) -> None:
             self._answers.append(_Answer(generation, index, rows, error))
-            self._wake()
+            if error is not None or self._hurried():
+                self._wake()
 
         key = str(entry.partition).encode()
         self._link.producer.send(Record(self._topic, entry.partition, key, entry.data), answered)
 
+    def _hurried(self) -> bool:
+        """Whether somebody waits for answers; otherwise the next turn is soon enough for them."""
+        return self._ending or self.limits.finite or 2 * self._flight.bytes > self.limits.flight_max_bytes
+
     def _count(self) -> None:
         """Make the counters of this moment."""
-        queue = self._spool.queue
-        spooled = Tally(queue.waiting.batches, queue.waiting.packets)
-        for index, rows in self._acknowledged.items():
-            if index >= queue.taken:  # acknowledged to a producer that was given up
-                spooled.add(-rows, -1)
-        with self._changed:
-            spooled.add(sum(entry.rows for entry in self._queue), len(self._queue))
-            dropped = Tally(self._dropped.batches, self._dropped.packets)
+        queue, flight, lost = self._spool.queue, self._flight, self._spool.dropped()
+        again = flight.landed_ahead(queue)
+        spooled = Tally(queue.waiting.batches - again.batches, queue.waiting.packets - again.packets)
         if self._resorter is not None:
             spooled.add(self._resorter.rows(), 0)
-        lost = self._spool.dropped()
-        dropped.add(lost.packets, lost.batches)
-        flight = Tally(len(self._flight), sum(rows for rows, _ in self._flight.values()))
-        published = Tally(self._published.batches, self._published.packets)
-        self.counters = Counters(published, spooled, flight, dropped, self._recovered)
+        with self._changed:
+            spooled.add(self._queued.packets, self._queued.batches)
+            lost.add(self._dropped.packets, self._dropped.batches)
+        lost.add(flight.lost.packets, flight.lost.batches)
+        self.counters = Counters(replace(flight.published), spooled, replace(flight.tally), lost, self._recovered)
