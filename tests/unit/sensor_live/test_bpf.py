@@ -7,7 +7,6 @@ import sys
 import cypcap
 import numpy as np
 import pytest
-from tests.support.frames import block, ethernet, packets, tcp
 
 from sensor import bpf
 from sensor.bpf import INSTRUCTIONS_MAX, REJECT, Instruction, compile_expression
@@ -15,6 +14,7 @@ from sensor.bpf_join import SocketView, file_filter, socket_filter
 from sensor.bpf_run import BlockFilter, _judge, as_array
 from sensor.frames import LINK_ETHERNET, LINK_RAW, LINK_SLL2
 from synfin.errors import CaptureError, UsageError
+from tests.support.frames import block, ethernet, packets, tcp
 
 EXPRESSIONS = [
     "port not 22",
@@ -62,7 +62,7 @@ def test_every_tag_type_that_libpcap_knows(tpid):
 @pytest.mark.parametrize("text", [*EXPRESSIONS, "ip protochain 6"])
 def test_on_links_without_tags_libpcap_is_followed_to_the_letter(text):
     if "ether" in text or "protochain" in text:
-        with pytest.raises(UsageError, match="ether host|protochain"):
+        with pytest.raises(UsageError, match=r"ether host|protochain"):
             BlockFilter(text).mask(block(packets(), LINK_RAW))
         return
     assert kept(text, packets(), LINK_RAW) == [libpcap(text, packet, 12) for packet in packets()]
