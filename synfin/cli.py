@@ -24,7 +24,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
-    "run": Command("synfin.embedded", "capture or read, and print connections: all in one process, without Kafka"),
+    "run": Command("synfin.run_cli", "capture or read, and print connections: all in one process, without Kafka"),
     "read": Command("synfin.read_cli", "connections of capture files, one line each"),
     "ladder": Command("synfin.ladder_cli", "a connection as a sequence diagram with both ends' states"),
     "topics": Command("synfin.topics_cli", "create and check the topics"),

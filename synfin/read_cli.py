@@ -1,0 +1,66 @@
+"""`synfin read`: the connections of capture files."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from synfin.errors import EXIT_INCOMPLETE, EXIT_OK
+
+if TYPE_CHECKING:
+    from synfin.printing import Printer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the command."""
+    add_sources(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="flow records, one JSON object a line")
+    form.add_argument("--events", action="store_true", help="events as they happen, one JSON object a line")
+    parser.add_argument("--sort", choices=("start",), help="with --json: by first packet, not in the order of writing")
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Flags that name captures."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="pcap or pcapng; - is standard input")
+    parser.add_argument(
+        "--sensor",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a capture with the name of its vantage point",
+    )
+    parser.add_argument(
+        "--local", action="append", default=[], metavar="CIDR,...", help="addresses of the capturing host"
+    )
+
+
+def _printer(args: argparse.Namespace) -> "Printer":
+    from synfin.errors import UsageError
+    from synfin.printing import JsonPrinter, SortedPrinter, TextPrinter
+
+    if args.sort and not args.json:
+        raise UsageError("--sort start goes with --json")
+    if args.sort:
+        return SortedPrinter()
+    return JsonPrinter(events=args.events) if args.json or args.events else TextPrinter()
+
+
+def main(args: argparse.Namespace) -> int:
+    """Read the files; the exit code."""
+    from processor.tcp.machine import Limits
+    from synfin.embedded import Reading, local_of, sources_of
+    from synfin.printing import Progress
+
+    printer, progress = _printer(args), Progress()
+    reading = Reading(
+        sources_of(args.files, args.sensor), local_of(args.local), Limits(with_transitions=bool(args.events))
+    )
+    for records in reading.records():
+        printer.take(records)
+        if reading.capture:
+            progress.show(reading.capture.bytes_read, reading.capture.size)
+    progress.clear()
+    printer.finish()
+    for torn in reading.torn:
+        sys.stderr.write(f"synfin read: {torn}\n")
+    return EXIT_INCOMPLETE if reading.torn else EXIT_OK
