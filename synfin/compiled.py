@@ -97,26 +97,6 @@ def _compile(function: F, **more: bool) -> F:
     return result
 
 
-def _borrowing() -> Callable[[Any], Any]:
-    """A compiled `borrow`; numba has nothing of the kind, so it is an intrinsic: the array's record with no owner."""
-    numba = _numba()
-    from numba.core import cgutils  # noqa: PLC0415
-    from numba.extending import intrinsic  # noqa: PLC0415
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def without_owner(_context: Any, array: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            fields = context.make_array(signature.args[0])(context, builder, args[0])
-            fields.meminfo = cgutils.get_null_value(fields.meminfo.type)
-            fields.parent = cgutils.get_null_value(fields.parent.type)
-            return fields._getvalue()
-
-        return array(array), generate
-
-    result: Callable[[Any], Any] = numba.njit(inline="always")(lambda array: without_owner(array))
-    return result
-
-
 def compiled(function: F) -> F:
     """Compile at first call, cached on disk; as it stands when compilation is off."""
     if ENABLED:
@@ -125,11 +105,6 @@ def compiled(function: F) -> F:
 
     np.seterr(over="ignore")  # hashes wrap around, as they do when compiled
     return function
-
-
-# The same array without an owner, for kernels that hand many arrays on: numba counts references at every call, with an
-# atomic operation for each array. Valid only while the caller of the kernel holds the array.
-borrow: Callable[[Any], Any] = _borrowing() if ENABLED else lambda array: array
 
 
 def leaf(function: F) -> F:
