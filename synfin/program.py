@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from synfin.errors import EXIT_OK, SynfinError
+from synfin.errors import EXIT_FAILED, EXIT_OK, SynfinError
 
 
 def run(main: Callable[[list[str]], int], argv: list[str], prog: str) -> int:
@@ -18,9 +18,19 @@ def run(main: Callable[[list[str]], int], argv: list[str], prog: str) -> int:
         sys.stderr.write(f"{prog}: {error}\n")
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read us has enough (`| head`); what Python would flush at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # whoever read us has enough (`| head`)
         return EXIT_OK
+    except OSError as error:  # most of all a full disk behind standard output
+        if "--debug" in argv:
+            raise
+        _forget_output()
+        sys.stderr.write(f"{prog}: {error}\n")
+        return EXIT_FAILED
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _forget_output() -> None:
+    """Send what Python would flush at exit nowhere: it has no other place to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
