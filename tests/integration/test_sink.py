@@ -234,7 +234,7 @@ def test_it_outlives_its_broker(own_kafka, prefix, tmp_path):
         time.sleep(3)  # several attempts of the consumer, and steps whose alerts and commits nobody answers
         own_kafka.start()
         before = size(out)
-        until(lambda: size(out) > before + 50_000, process, "50 kB more after the broker's return")
+        until(lambda: size(out) > before + 50_000, process, "50 kB more after the broker's return", timeout_s=240)
         processor.finish()
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0, process.said()
