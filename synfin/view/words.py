@@ -1,0 +1,136 @@
+"""A flow record in words: how it opened and how it ended, times and sizes as people write them.
+
+A record is the JSON object of `synfin schema flow`: a connection reads the same from a capture, a file and Kafka.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from synfin.view.style import safe
+
+Record = Mapping[str, Any]
+
+WHO: Final = {"orig": "originator", "resp": "responder", "both": "both ends"}
+_UNITS: Final = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
+_SIZES: Final = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+_MINUTE_NS: Final = 60_000_000_000
+_HANDSHAKES: Final = {
+    "unseen": "seen midway",
+    "three_way": "three-way",
+    "simultaneous": "simultaneous",
+    "split": "split handshake",
+    "tfo": "fast open",
+    "rejected": "refused",
+    "rejected_icmp": "unreachable",
+    "unanswered": "no answer",
+    "half_open": "half-open",
+    "invalid": "invalid",
+    "aborted": "aborted opening",
+}
+_TEARDOWNS: Final = {
+    "simultaneous": "both closed at once",
+    "silent": "gone without a word",
+    "idle": "fell silent",
+    "reused": "began anew",
+}
+_END_REASONS: Final = {
+    "eof": "open at the end",
+    "stopped": "open when stopped",
+    "evicted": "evicted",
+    "sensor_lost": "sensor lost",
+    "clock_step": "clock stepped",
+    "idle": "fell silent",
+    "reused": "began anew",
+}
+_CLOSES: Final = {"four": "4 segments", "three": "3 segments", "half_close": "half-closed"}
+CAUSES: Final = {
+    "keepalive": "keep-alive unanswered",
+    "retrans_timeout": "retransmissions unanswered",
+    "late_data": "data after close",
+    "no_socket": "no such connection",
+    "unread_data": "unread data",
+    "linger0_or_kill": "linger 0 or killed",
+}
+
+
+def duration(ns: int, digits: int = 3) -> str:
+    """A time span to some significant digits: `31.5 µs`, `2 min 5 s`."""
+    if ns >= _MINUTE_NS:
+        minutes, seconds = divmod(ns // 1_000_000_000, 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+    unit, name = next(((unit, name) for unit, name in _UNITS if ns >= unit), (1, "ns"))
+    return f"{_significant(ns / unit, digits)} {name}"
+
+
+def size(count: int) -> str:
+    """Bytes as a person writes them: `512 B`, `1.45 kB`."""
+    unit, name = next(((unit, name) for unit, name in _SIZES if count >= unit), (1, "B"))
+    return f"{_significant(count / unit, 3)} {name}" if unit > 1 else f"{count} B"
+
+
+def _significant(value: float, digits: int) -> str:
+    text = f"{value:.{digits}g}"
+    if "e" in text:
+        text = f"{value:.0f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def socket_text(end: Record) -> str:
+    """Address and port; an IPv6 address in brackets, as in a URL."""
+    ip = safe(str(end["ip"]))
+    return f"[{ip}]:{end['port']}" if ":" in ip else f"{ip}:{end['port']}"
+
+
+def opened(record: Record) -> str:
+    """How the connection opened, in few words."""
+    shake = record["handshake"]
+    words = _HANDSHAKES.get(shake["kind"], safe(str(shake["kind"])))
+    if shake["kind"] in ("unanswered", "half_open"):
+        count = shake["syn_count"] if shake["kind"] == "unanswered" else shake["synack_count"]
+        what = "SYN" if shake["kind"] == "unanswered" else "SYN,ACK"
+        return f"{words}, {count} {what}" if count > 1 else words
+    return words if shake["syn_rtt_ns"] is None else f"{words} {duration(shake['syn_rtt_ns'])}"
+
+
+def ended(record: Record) -> str:
+    """How the connection ended and by whom, in few words; nothing where it never opened."""
+    end = record["teardown"]
+    kind, closer, by = end["kind"], end["active_closer"], end["by"]
+    if kind == "orderly":
+        how = _CLOSES.get(end["segments"], "")
+        return f"{closer or '?'} closed" + (f", {how}" if how else "")
+    if kind == "abort":
+        return f"{by or '?'} reset"
+    if kind == "fin_then_rst":
+        return f"{closer or '?'} closed, {by or '?'} reset"
+    if kind in _TEARDOWNS:
+        return _TEARDOWNS[kind]
+    if record["handshake"]["kind"] in ("rejected", "rejected_icmp", "unanswered", "half_open", "aborted"):
+        return ""
+    return _END_REASONS.get(record["end_reason"], "")
+
+
+def causes(record: Record) -> str:
+    """What may have made an endpoint reset; some causes look alike on the wire."""
+    return " or ".join(CAUSES.get(cause, safe(str(cause))) for cause in record["teardown"]["cause"])
+
+
+def abnormal(record: Record) -> list[str]:
+    """What deserves a look: alerts first, then causes, losses and guesses."""
+    notes = [f"ALERT {safe(str(kind)).removeprefix('alert.').replace('_', ' ')}" for kind in record["alerts"]]
+    if record["teardown"]["cause"]:
+        notes.append(causes(record))
+    repeats = record["orig"]["retransmits"] + record["resp"]["retransmits"]
+    if repeats:
+        notes.append(f"{repeats} retransmitted")
+    loss = record["capture_loss"]
+    if loss["gap_bytes"]:
+        notes.append(f"{size(loss['gap_bytes'])} not captured")
+    if loss["dropped"]:
+        notes.append(f"sensor dropped {loss['dropped']}")
+    if record["handshake"]["kind"] in ("split", "invalid"):
+        notes.append("suspicious opening")
+    if record["orient"] in ("presumed", "port"):
+        notes.append("direction presumed")
+    return notes
