@@ -10,11 +10,11 @@ PCAP_MICRO, PCAP_NANO, PCAP_MODIFIED = 0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34
 
 def pcap(frames, order="<", magic=PCAP_NANO, link=1, snaplen=262144):
     """A pcap file of (seconds, fraction, bytes[, wire length])."""
-    out = struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, snaplen, link)
+    out = [struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, snaplen, link)]
+    more = bytes(8) if magic == PCAP_MODIFIED else b""
     for seconds, fraction, data, *wire in frames:
-        out += struct.pack(order + "IIII", seconds, fraction, len(data), *(wire or [len(data)]))
-        out += (bytes(8) if magic == PCAP_MODIFIED else b"") + data
-    return out
+        out += [struct.pack(order + "IIII", seconds, fraction, len(data), *(wire or [len(data)])), more, data]
+    return b"".join(out)
 
 
 def ng_block(kind, body, order="<"):
