@@ -13,15 +13,24 @@ class TableRow(Protocol):
     """One transition."""
 
     @property
-    def state(self) -> str: ...
+    def state(self) -> str:
+        """State before."""
+
     @property
-    def event(self) -> str: ...
+    def event(self) -> str:
+        """What moves the endpoint."""
+
     @property
-    def to(self) -> str: ...
+    def to(self) -> str:
+        """State afterwards."""
+
     @property
-    def action(self) -> str: ...
+    def action(self) -> str:
+        """What the endpoint does, or what the step means."""
+
     @property
-    def only(self) -> str: ...
+    def only(self) -> str:
+        """`passive` or `active` where the row holds for one that opened so, else empty."""
 
 
 # In the order of a connection's life, with two letters each.
@@ -52,7 +61,7 @@ def listing(rows: Sequence[TableRow]) -> list[str]:
 
 
 def grid(rows: Sequence[TableRow], events: Mapping[str, str], anywhere: Sequence[str]) -> list[str]:
-    """Next state by event and state; `events` gives each event's meaning, `anywhere` those that end in CLOSED always."""
+    """Next state by event and state; `events` gives each event's meaning, `anywhere` those that always close."""
     cells: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         cells.setdefault((row.event, row.state), []).append(SHORT[row.to])
