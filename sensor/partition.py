@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from synfin.compiled import compiled
+from synfin.compiled import leaf
 from synfin.wire.key import slice_of
 
 OPEN: Final = np.dtype(
@@ -34,7 +34,7 @@ _LOW: Final = np.uint64(0xFFFFFFFF)
 NEVER: Final = -(1 << 63)  # OPEN.last_ns of a partition that had no row
 
 
-@compiled
+@leaf
 def _keyed(flow: Any, key: Any) -> Any:
     """A multilinear hash, uint64 key[7]: a stranger who chooses tuples must not choose where they collide."""
     h = key[0] + key[1] * flow["lower_ip"][0] + key[2] * flow["lower_ip"][1]
@@ -44,7 +44,7 @@ def _keyed(flow: Any, key: Any) -> Any:
     return h ^ (h >> _U32)
 
 
-@compiled
+@leaf
 def _same(a: Any, b: Any) -> Any:
     return (
         a["hash"] == b["hash"]
@@ -59,7 +59,7 @@ def _same(a: Any, b: Any) -> Any:
     )
 
 
-@compiled
+@leaf
 def _dictionary_row(flow: Any, opened: Any, flows: Any, index: Any, key: Any) -> Any:
     """Row of `flow` in the dictionary `flows` of one open batch, added when it is new.
 
@@ -80,7 +80,7 @@ def _dictionary_row(flow: Any, opened: Any, flows: Any, index: Any, key: Any) ->
     return row
 
 
-@compiled
+@leaf
 def place_flows(block_flows: Any, partitions: Any, places: Any) -> None:
     """Write PLACE[m]: the partition of each flow of a block."""
     for i in range(len(block_flows)):
@@ -89,7 +89,7 @@ def place_flows(block_flows: Any, partitions: Any, places: Any) -> None:
         places[f]["partition"] = slice_of(block_flows[f]["hash"]) % partitions
 
 
-@compiled
+@leaf
 def append_rows(source: Any, span: Any, places: Any, opened: Any, pool: Any) -> Any:
     """Append rows span[0]:span[1] of a block to their partitions, up to the first that fills one.
 

@@ -90,7 +90,7 @@ def _is_shape(a: Any, b: Any, c: Any, d: Any, shapes: Any, token: Any) -> Any:
 def _shape_token(a: Any, b: Any, c: Any, d: Any, shapes: Any, index: Any) -> Any:
     """Token of the shape with these four words, which is added when it is not found.
 
-    `shapes` is uint64[n + 1, 4]: row 0 counts the shapes, which follow; `index` uint32[power of two] of tokens, 0 for none.
+    `shapes` is uint64[n + 1, 4]: row 0 counts the shapes, which follow; `index` uint32[power of two] of tokens or 0.
     """
     mask = np.uint64(len(index)) - _U1
     at = ((a + d * _K1) * _K2 + (b ^ (c * _K3)) * _K4) >> _U32
@@ -207,9 +207,9 @@ def _flow_token(flow: Any, previous: Any, known: Any, flows: Any) -> Any:
 def read_tokens(tokens: Any, flows: Any, shapes: Any, memory: Any, out: Any) -> Any:
     """Turn the columns ROW_FLOW and ROW_SHAPE into rows of the dictionary and of the table of shapes.
 
-    `tokens` is (uint32 flow[n], uint32 shape[n]), `flows` and `shapes` are the lengths of the tables, `memory` is (uint32
-    last[flows] of 0, uint32 successor[shapes + 1] of 0), `out` (uint32 flow[n], uint32 shape[n]). Returns the number of
-    rows, or the first that points outside.
+    `tokens` is (uint32 flow[n], uint32 shape[n]), `flows` and `shapes` are the lengths of the tables, `memory` is
+    (uint32 last[flows] of 0, uint32 successor[shapes + 1] of 0), `out` (uint32 flow[n], uint32 shape[n]). Returns the
+    number of rows, or the first that points outside.
     """
     flow_tokens, shape_tokens = tokens
     last, successor = memory
@@ -285,8 +285,8 @@ def decode_rows(words: Any, span: Any, kin: Any, memory: Any, shapes: Any, colum
     """Write the rows uint64 words[n, 12]. The number of rows, or the first that is behind the last time.
 
     `span` is (uint64 first_ns, last_ns, unit_ns), `memory` (SLOT[2m], uint8 seen[m] of 0, OPENING[32] of 0), `shapes`
-    uint64[s, 4], `columns` (uint64 gap[n], uint32 flow[n], uint32 shape[n], uint32 source[]): flow and shape point inside,
-    and `source` holds as many values as the shapes ask for.
+    uint64[s, 4], `columns` (uint64 gap[n], uint32 flow[n], uint32 shape[n], uint32 source[]): flow and shape point
+    inside, and `source` holds as many values as the shapes ask for.
     """
     slots, seen, openings = memory
     gaps, flow, shape, source = columns

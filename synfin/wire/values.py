@@ -3,8 +3,8 @@
 `put_` returns a mode, which becomes part of the row's shape, and writes a number to a column only where the mode says
 so. A number is near or far: a folded distance from what was expected, in a narrow column or in a wide one.
 
-All columns lie in one array, uint32[], the `sink` or `source`: its first VALUES numbers say where the next number of each
-column stands. One array and not two in a tuple, because a kernel pays for each array that it takes out of a tuple.
+All columns lie in one array, uint32[], the `sink` or `source`: its first VALUES numbers say where the next number of
+each column stands.
 """
 
 from typing import Any, Final
@@ -28,7 +28,6 @@ from synfin.wire.columns import (
     TSVAL_FAR,
     TSVAL_NEAR,
     TTL,
-    VALUES,
     WINDOW_FAR,
     WINDOW_NEAR,
     WORD_SACK,
