@@ -221,7 +221,10 @@ class Run:
                 return EXIT_FAILED
         if undelivered and not self.source.live:
             why = self.publication.trouble() if self.publication else None
-            sys.stderr.write(f"sensor: {undelivered} batches were not delivered: {why or 'no acknowledgment came'}\n")
+            where = ",".join(self.settings["kafka.brokers"])
+            sys.stderr.write(
+                f"sensor: {undelivered} batches were not delivered to {where}: {why or 'no acknowledgment came'}\n"
+            )
             return EXIT_BROKER
         lost = summary.published.dropped.batches if summary.published else 0
         return EXIT_INCOMPLETE if trouble or summary.dropped or lost else EXIT_OK
