@@ -179,7 +179,7 @@ class _Side:
     base: int | None = None  # raw number that is relative 0
     next: int = 0  # behind the highest byte sent
     acked: int = 0  # highest acknowledgment by the peer
-    wscale: int = 0
+    wscale: int | None = None  # that its SYN offered
     syns: set[int] = field(default_factory=set)  # flags of its SYNs: a SYN,ACK after a SYN is no repetition
     ranges: list[tuple[int, int]] = field(default_factory=list)
 
@@ -239,11 +239,11 @@ class _Reader:
             marks.append("bad checksum")
         if flags & SYN:
             me.syns.add(flags)
-            me.wscale = int(s["wscale"]) if int(s["options"]) & OPT_WSCALE else 0
+            me.wscale = int(s["wscale"]) if int(s["options"]) & OPT_WSCALE else None
         if not flags & RST:
             me.next = max(me.next, end)
-        scale = me.wscale if not flags & SYN and peer.syns else 0
-        window = int(s["window"]) << scale
+        scaled = me.wscale is not None and peer.wscale is not None and not flags & SYN
+        window = int(s["window"]) << (me.wscale or 0 if scaled else 0)
         if window == 0 and not flags & (RST | SYN):
             marks.append("window full")
         ack = _ack(s, peer) if flags & ACK else None

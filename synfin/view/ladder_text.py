@@ -18,7 +18,7 @@ from synfin.view.ladder import ENDS, Change, Ladder, Packet, Rung
 from synfin.view.ladder_words import Narrator, label, long_flags, short_flags
 from synfin.view.sentences import cautions, ending, opening, vantage
 from synfin.view.style import Style, safe
-from synfin.view.words import WHO, duration, size, socket_text
+from synfin.view.words import duration, size, socket_text
 
 WIDTH_MIN: Final = 48
 _WIDE: Final = 72  # from here on states have their whole names
@@ -168,7 +168,7 @@ def _body(ladder: Ladder, rungs: Sequence[Rung | _LeftOut], style: Style, column
             yield from pen.lines(time, pen.arrow(rung.packet), rung.changes, told)
         elif rung.missing is not None:
             sender, count = rung.missing
-            text = f"{count} bytes of the {WHO[sender]} not captured"
+            text = f"{count} bytes not captured {_sign(sender, style)}"
             yield from pen.lines("", pen.note(text), (), "")
         elif rung.changes:
             text = _BY_ITSELF.get(rung.changes[0].event, "without a packet")
@@ -178,9 +178,13 @@ def _body(ladder: Ladder, rungs: Sequence[Rung | _LeftOut], style: Style, column
 def _left_out(rung: _LeftOut, style: Style) -> str:
     packets = [hidden.packet for hidden in rung.rungs if hidden.packet]
     sent = {end: sum(packet.length for packet in packets if packet.sender == end) for end in ENDS}
-    signs = {"orig": style.sign("▶", ">"), "resp": style.sign("◀", "<")}
-    sizes = ", ".join(f"{size(sent[end])} {signs[end]}" for end in ENDS if sent[end])
+    sizes = ", ".join(f"{size(sent[end])} {_sign(end, style)}" for end in ENDS if sent[end])
     return f"{len(packets)} packets" + (f", {sizes}" if sizes else "")
+
+
+def _sign(sender: str, style: Style) -> str:
+    """Which way a sender's packets go."""
+    return style.sign("▶", ">") if sender == "orig" else style.sign("◀", "<")
 
 
 class _Pen:
