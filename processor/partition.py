@@ -14,6 +14,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, Protocol, TypeAlias
 
 from processor.checkpoint import Cadence
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 REASON_BYTES_MAX: Final = 1000
 
+Row: TypeAlias = tuple[str, bytes, bytes, str, str, str]  # topic suffix, key, value, ce_id, ce_type, synfin_seq
 Record: TypeAlias = tuple[bytes, bytes, list[tuple[str, bytes]]]  # key, value, headers
 
 
@@ -41,8 +44,8 @@ class Message:
 class Output(Protocol):
     """What a batch led to, in row order."""
 
-    def __iter__(self) -> Iterator[tuple[str, bytes, bytes, str, str, str]]:
-        """Yield topic suffix, key, value, ce_id, ce_type, synfin_seq."""
+    def __iter__(self) -> Iterator[Row]:
+        """Yield one row a record."""
 
 
 class PartitionState(Protocol):
@@ -207,15 +210,19 @@ class Partition:
         kit.counters.input_bytes += len(value)
 
     async def _send(self, output: Output) -> None:
-        by_topic: dict[str, list[Record]] = {"flows": [], "events": []}
-        for topic, key, value, ce_id, ce_type, seq in output:
-            headers = [("ce_id", ce_id.encode()), ("ce_type", ce_type.encode()), ("synfin_seq", seq.encode())]
-            by_topic[topic].append((key, value, headers))
-        for topic, records in by_topic.items():
-            if records:
-                await self._kit.outlet.send(topic, self.number, records)
-        self._kit.counters.flows += len(by_topic["flows"])
-        self._kit.counters.events += len(by_topic["events"])
+        """Publish as the records come, without holding them all: they are what a batch costs most of."""
+        counters, sent = self._kit.counters, {"flows": 0, "events": 0}
+
+        def records(topic: str, rows: Iterator[Row]) -> Iterator[Record]:
+            for _, key, value, ce_id, ce_type, seq in rows:
+                sent[topic] += 1
+                headers = [("ce_id", ce_id.encode()), ("ce_type", ce_type.encode()), ("synfin_seq", seq.encode())]
+                yield key, value, headers
+
+        for topic, rows in groupby(output, key=itemgetter(0)):
+            await self._kit.outlet.send(topic, self.number, records(topic, rows))
+        counters.flows += sent["flows"]
+        counters.events += sent["events"]
 
     async def _bury(self, message: Message, reason: str) -> None:
         """Into the dead letter, as it came; a checkpoint waits for the broker's word like for any output."""

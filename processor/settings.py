@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from processor.checkpoint import Cadence
+from processor.tcp.machine import Limits
 from synfin.broker import BrokerConfig
 from synfin.config import Settings
 from synfin.errors import BrokerError, UsageError
@@ -19,13 +19,17 @@ class ProcessorConfig:
     topics: Topics = field(default_factory=Topics)  # only names: the count of partitions is the broker's
     group: str = "synfin-processor"
     cadence: Cadence = field(default_factory=Cadence)
-    core: Any = None  # handed on to open_partition
+    core: Limits | None = None  # None: the core's own defaults
 
     @classmethod
     def of(cls, settings: Settings) -> "ProcessorConfig":
         """What the table of settings says."""
-        topics = Topics(prefix=settings["topics.prefix"])
-        return cls(BrokerConfig.of(settings, "synfin-processor"), topics, settings["processor.group"])
+        return cls(
+            broker=BrokerConfig.of(settings, "synfin-processor"),
+            topics=Topics(prefix=settings["topics.prefix"]),
+            group=settings["processor.group"],
+            core=Limits(settings["processor.views_per_slice"], settings["processor.transitions"]),
+        )
 
     def by_slice(self) -> list[str]:
         """Topics whose partitions go by the slice, so that all have the same number of them."""

@@ -57,7 +57,7 @@ LAYOUT: Final = _digest(repr([(name, dtype.descr) for name, dtype in CORE]))
 
 def limits_digest(limits: Limits) -> bytes:
     """What of the configuration a slice's records depend on."""
-    return _digest(f"{limits.views_per_slice}")
+    return _digest(f"{limits.views_per_slice} {limits.with_transitions}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def take(machine: Machine) -> list[Snapshot]:
 
 def encode(snapshot: Snapshot, limits: Limits) -> bytes:
     """Write a snapshot as the value of the state topic."""
-    lanes = orjson.dumps(snapshot.lanes)  # a list each
+    lanes = orjson.dumps([list(lane) for lane in snapshot.lanes])
     tables = [snapshot.counters, snapshot.views, snapshot.log, snapshot.packets, snapshot.holds]
     counts = struct.pack("<5I", len(lanes), *(len(rows) for rows in tables[1:]))
     body = b"".join([counts, lanes, *(rows.tobytes() for rows in tables)])
@@ -156,7 +156,7 @@ def decode(value: bytes, limits: Limits) -> Snapshot:
     if limit != limits_digest(limits):
         raise UsageError(
             f"the snapshots in the state topic were made with configuration {limit.hex()}, this processor has "
-            f"{limits_digest(limits).hex()}: processor.views_per_slice must stay as it was"
+            f"{limits_digest(limits).hex()}: processor.views_per_slice and processor.transitions must stay as they were"
         )
     rest = value[PREFIX.size :]
     if crc32c.crc32c(rest) != crc or size > SIZE_MAX:

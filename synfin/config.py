@@ -163,6 +163,20 @@ SETTINGS: Final = (
     Setting(
         "processor.group", text, "synfin-processor", "consumer group that shares the work", ("processor",), "--group"
     ),
+    Setting(
+        "processor.views_per_slice",
+        integer,
+        1 << 14,
+        "connections that a slice keeps; fixed once there is state",
+        ("processor",),
+    ),
+    Setting(
+        "processor.transitions",
+        switch,
+        False,
+        "an event for each transition; fixed once there is state",
+        ("processor",),
+    ),
     Setting("processor.metrics_port", port, 9471, "metrics on loopback; 0: none", ("processor",), "--metrics-port"),
     Setting("sink.folder", path, Path("events"), "folder for the files", ("sink",), "--out"),
     Setting("sink.topics", words, ("flows", "events"), "which of flows and events", ("sink",), "--topics"),
