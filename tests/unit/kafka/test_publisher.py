@@ -99,7 +99,7 @@ def test_a_broker_that_is_away_at_the_start_gets_everything_when_it_comes(broker
     for n in range(50):
         publisher.publish(batch(n), data(n))
     eventually(lambda: publisher.counters.spooled == Tally(50, 150))
-    assert publisher.trouble == "opening a client: the broker in memory is away"
+    eventually(lambda: publisher.trouble == "opening a client: the broker in memory is away")
     broker.reachable = True
     for n in range(50, 60):
         publisher.publish(batch(n), data(n))
@@ -383,3 +383,18 @@ def test_answers_of_a_producer_that_was_given_up_count_once(broker, start):
     assert publisher.counters.published == Tally(9, 27) == total(publisher.counters)
     assert len(kept) == 8
     assert_all_in_order(broker, 9)
+
+
+def test_what_was_acknowledged_out_of_order_is_not_sent_again(broker, start):
+    """One partition stands still while the others go on, as when one of several brokers dies."""
+    publisher = start(broker, limits=Limits(retry_s=0.02, stall_s=0.3))
+    eventually(lambda: publisher.trouble is None)
+    first = publisher._link.producer
+    real = first.send
+    first.send = lambda record, done: real(record, done) if record.partition else None
+    for n in range(40):
+        publisher.publish(batch(n), data(n))
+    assert publisher.close(20) == 0
+    for partition in range(4):
+        assert log(broker, partition) == [data(n) for n in range(40) if n % 4 == partition], "once"
+    assert publisher.counters.published == Tally(40, 120) == total(publisher.counters)

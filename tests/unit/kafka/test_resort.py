@@ -1,5 +1,6 @@
 """Batches sorted again for another partition count: the same rows, in order, as if they had always been sorted so."""
 
+import time
 from collections import defaultdict
 
 import numpy as np
@@ -160,3 +161,56 @@ def test_a_sensor_sorted_for_24_finds_12_and_nothing_is_lost(tmp_path):
     assert_well_sorted(arrived, 12)
     assert publisher.counters.published.packets == 4000
     assert publisher.counters.dropped.packets == 0
+
+
+class Keeping:
+    """A broker whose first producers keep what they are given; `kept` has a list of (record, done) for each."""
+
+    def __init__(self, broker, keep, answer):
+        self.broker, self.keep, self.answer = broker, keep, answer
+        self.kept = []
+
+    def producer(self):
+        producer = self.broker.producer()
+        if len(self.kept) < self.keep:
+            mine = []
+            self.kept.append(mine)
+            producer.send = lambda record, done: self.send(mine, record, done)
+        return producer
+
+    def send(self, mine, record, done):
+        mine.append((record, done))
+        if self.answer(len(self.kept), len(mine)):
+            done(None)
+
+
+def eventually(condition, timeout_s=30.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def test_what_is_said_of_the_queue_before_it_was_sorted_means_nothing_after(tmp_path):
+    """The first producer acknowledges each second batch, the rest when the queue is another; the second nothing."""
+    memory = MemoryBroker()
+    before, after = Topics(partitions=24).packets, Topics(partitions=12).packets
+    memory.admin().create([before])
+    broker = Keeping(memory, keep=2, answer=lambda producer, n: producer == 1 and n % 2 == 0)
+    publisher = Publisher(broker, before.name, Spool(tmp_path), Limits(retry_s=0.02, stall_s=0.3))
+    publisher.start()
+    eventually(lambda: publisher.trouble is None)
+    batches = some_batches(24)
+    for batch in batches:
+        publisher.publish(batch, encode(batch))
+    eventually(lambda: len(broker.kept[0]) == len(batches))
+    memory.admin().delete([before.name])
+    memory.admin().create([after])
+    eventually(lambda: len(broker.kept) == 2 and len(broker.kept[1]) > 0)
+    for n, (_, done) in enumerate(broker.kept[0], 1):
+        if n % 2:
+            done(None)
+    assert publisher.close(30) == 0
+    arrived = [decode(m.value) for p in range(12) for m in memory.logs[TopicPartition(after.name, p)]]
+    assert by_flow(arrived) == by_flow(batches[::2]), "what was acknowledged is in the topic of before"
+    assert_well_sorted(arrived, 12)
