@@ -145,9 +145,9 @@ def _options(out: Any, at: Any, end: Any) -> Any:
     if end["flags"] & SYN == 0:
         return at + put(out[at], _KEYS[_NULL])
     at += put(out[at], _KEYS[_MSS])
-    at += nullable(out[at], end["mss"])
+    at += nullable(out[at], np.int64(end["mss"]))
     at += put(out[at], _KEYS[_WSCALE])
-    at += nullable(out[at], end["wscale"])
+    at += nullable(out[at], np.int64(end["wscale"]))
     at += put(out[at], _SACK[np.uint64(end["sack_permitted"] != 0)])
     return at + put(out[at], _TIMESTAMPS[np.uint64(end["timestamps"] != 0)])
 

@@ -144,7 +144,7 @@ def signed(here: Any, x: Any) -> Any:
 
 @compiled
 def nullable(here: Any, x: Any) -> Any:
-    """Write an integer that is missing when it is -1: as `null` then."""
+    """Write an int64 that is missing when it is -1: as `null` then."""
     if x == -1:
         here["w"][_U0] = _NULL
         return _U4
