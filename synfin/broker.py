@@ -68,9 +68,9 @@ class _LastError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the message."""
-        text = record.getMessage()
-        if " failed: " in text and not text.startswith("Bootstrap failed"):  # that is the end of it, not the reason
-            self.text = text
+        what, failed, why = record.getMessage().partition(" failed: ")
+        if failed and what != "Bootstrap":  # that is the end of it, not the reason
+            self.text = why.partition(" (backoff")[0]
 
     def __enter__(self) -> Self:
         logging.getLogger(_CONNECTING).addHandler(self)
