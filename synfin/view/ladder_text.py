@@ -127,7 +127,8 @@ def _head(ladder: Ladder, style: Style, columns: _Columns, layout: Layout) -> It
     moment = datetime.fromtimestamp(seconds, UTC).astimezone(layout.zone)
     orig, resp = socket_text(record["orig"]), socket_text(record["resp"])
     title = f"{orig} {style.sign('→', '->')} {resp}"
-    yield style.paint(title, "strong")
+    for line in wrap(title, max(layout.width, WIDTH_MIN), break_on_hyphens=False):
+        yield style.paint(line, "strong")
     span = duration(record["end_ns"] - record["start_ns"])
     facts = (
         f"{moment:%Y-%m-%d %H:%M:%S}.{rest // 1000:06d}, {span}, {vantage(record)} (sensor {safe(record['sensor'])})"

@@ -9,7 +9,7 @@ import pytest
 from synfin.view.ladder import build
 from synfin.view.ladder_text import WIDTH_MIN, Layout, render
 from synfin.view.style import Style
-from tests.support.view_records import WHOLE, T, record, segments, step
+from tests.support.view_records import WHOLE, T, end, record, segments, step
 
 ESCAPES = re.compile("\x1b\\[[0-9;]*m")
 
@@ -76,6 +76,15 @@ def test_no_line_is_wider_than_the_terminal_and_both_lifelines_are_straight(widt
     bars = {tuple(i for i, sign in enumerate(line) if sign == "│") for line in lines if "│" in line}
     assert len(bars) == 1
     assert len(bars.pop()) == 2
+
+
+def test_two_long_addresses_take_two_lines():
+    orig, resp = (end(f"2001:db8:1111:2222:3333:4444:5555:{n}", 50000, "CLOSED") for n in (6666, 7777))
+    lines = drawn(found=record(orig=orig, resp=resp), width=60)
+    assert lines[:2] == [
+        "[2001:db8:1111:2222:3333:4444:5555:6666]:50000 →",
+        "[2001:db8:1111:2222:3333:4444:5555:7777]:50000",
+    ]
 
 
 def test_narrow_terminals_get_short_names():
