@@ -59,7 +59,6 @@ class Bench:
             self.wire.start()
         else:
             join_by_veth(self.a, self.b)
-            self.settle()  # else the first neighbour solicitation goes unheard, and the SYN waits a second for it
         return self
 
     def __exit__(self, *_: object) -> None:

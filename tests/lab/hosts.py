@@ -77,6 +77,11 @@ class Host:
         """Both addresses."""
         return [self.address[4], self.address[6]]
 
+    @property
+    def link_address(self) -> str:
+        """Of eth0, on Ethernet."""
+        return f"02:00:00:00:00:0{self.name}"
+
     def up(self) -> None:
         """Give eth0 its addresses and raise it."""
         self.run("ip", "address", "add", f"{self.address[4]}/24", "dev", "eth0")
@@ -95,10 +100,16 @@ def pair() -> tuple[Host, Host]:
 
 
 def join_by_veth(a: Host, b: Host) -> None:
-    """Lay a cable as fast as the kernel: segmentation and checksums are left to it, as on a real card."""
+    """Lay a cable as fast as the kernel: segmentation and checksums are left to it, as on a real card.
+
+    Both know each other's link address, since a first question for it is lost on a link that has just come up.
+    """
     a.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", b.path)
-    for host in (a, b):
+    for host, peer in ((a, b), (b, a)):
+        host.run("ip", "link", "set", "eth0", "address", host.link_address)
         host.up()
+        for address in peer.addresses():
+            host.run("ip", "neighbour", "add", address, "lladdr", peer.link_address, "dev", "eth0")
 
 
 def tun(host: Host) -> int:
