@@ -103,7 +103,7 @@ def ended(record: Record) -> str:
     if kind == "abort":
         return f"{by or '?'} reset"
     if kind == "fin_then_rst":
-        return f"{closer or '?'} closed, {by or '?'} reset"
+        return f"{closer or '?'} closed, " + ("then reset" if closer == by else f"{by or '?'} reset")
     if kind in _TEARDOWNS:
         return _TEARDOWNS[kind]
     if record["handshake"]["kind"] in ("rejected", "rejected_icmp", "unanswered", "half_open", "aborted"):

@@ -52,6 +52,7 @@ def test_ends_in_few_words():
     assert ended(record()) == "orig closed, 4 segments"
     assert ended(record(teardown__kind="abort", teardown__by="resp")) == "resp reset"
     assert ended(record(teardown__kind="fin_then_rst", teardown__by="resp")) == "orig closed, resp reset"
+    assert ended(record(teardown__kind="fin_then_rst", teardown__by="orig")) == "orig closed, then reset"
     assert ended(record(teardown__kind="none", end_reason="eof")) == "open at the end"
     assert ended(record(teardown__kind="none", handshake__kind="rejected")) == ""
 
