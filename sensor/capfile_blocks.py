@@ -132,19 +132,25 @@ def render_pcapng(buffer: Any, frames: Any, interfaces: Any, out: Any) -> Any:
     return at
 
 
-def _room(block: FrameBlock) -> npt.NDArray[np.uint8]:
-    """Bytes enough for the records of a block."""
-    octets = int(block.frames["caplen"].sum(dtype=np.int64)) + OVERHEAD_MAX * len(block)
-    return np.empty(octets, np.uint8)
+class Scratch:
+    """Memory that records are rendered into, kept: fresh memory costs a page fault for each 4 KiB of every block."""
 
+    def __init__(self) -> None:
+        self._octets = np.empty(0, np.uint8)
 
-def pcap_records(block: FrameBlock) -> npt.NDArray[np.uint8]:
-    """Records of a block for a classic file."""
-    out = _room(block)
-    return out[: int(render_pcap(block.buffer, block.frames, out))]
+    def _room(self, block: FrameBlock) -> npt.NDArray[np.uint8]:
+        """Bytes enough for the records of a block."""
+        wanted = int(block.frames["caplen"].sum(dtype=np.int64)) + OVERHEAD_MAX * len(block)
+        if len(self._octets) < wanted:
+            self._octets = np.empty(wanted, np.uint8)
+        return self._octets
 
+    def pcap_records(self, block: FrameBlock) -> npt.NDArray[np.uint8]:
+        """Records of a block for a classic file; valid until the next block."""
+        out = self._room(block)
+        return out[: int(render_pcap(block.buffer, block.frames, out))]
 
-def pcapng_records(block: FrameBlock, interfaces: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-    """Records of a block for a pcapng file; `interfaces` holds each frame's interface number."""
-    out = _room(block)
-    return out[: int(render_pcapng(block.buffer, block.frames, interfaces, out))]
+    def pcapng_records(self, block: FrameBlock, interfaces: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+        """Records of a block for a pcapng file, likewise; `interfaces` holds each frame's interface number."""
+        out = self._room(block)
+        return out[: int(render_pcapng(block.buffer, block.frames, interfaces, out))]

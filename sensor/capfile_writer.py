@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from sensor.capfile_blocks import pcap_records, pcapng_records
+from sensor.capfile_blocks import Scratch
 from sensor.frames import CAPLEN_MAX, LINK_RAW, LINK_RAW_BSD, LINK_RAW_OPENBSD, FrameBlock
 from synfin import __version__
 from synfin.errors import CaptureError
 
 _BUFFER_BYTES: Final = 1 << 18
+_PARTS_MAX: Final = 64  # of one writev; systems take 1024
 _STDOUT: Final = 1
 _PCAP_MAGIC_NS: Final = 0xA1B23C4D
 _SECTION, _INTERFACE, _STATISTICS = 0x0A0D0D0A, 1, 5  # block types
@@ -39,11 +41,14 @@ class CaptureFileFormat:
     filter: str = ""
 
 
+_Records = tuple[bytes, npt.NDArray[np.uint8]]  # what has to stand before them, and they; valid until the next block
+
+
 class _Form(Protocol):
     """One of the two file formats."""
 
     def header(self) -> bytes: ...
-    def records(self, block: FrameBlock) -> bytes: ...
+    def records(self, block: FrameBlock) -> _Records: ...
     def trailer(self, statistics: "Statistics | None") -> bytes: ...
 
 
@@ -68,6 +73,7 @@ class _Pcap:
     def __init__(self, form: CaptureFileFormat, link: int | None) -> None:
         self._form = form
         self._link = link
+        self._scratch = Scratch()
 
     def header(self) -> bytes:
         return b"" if self._link is None else self._file_header(self._link)
@@ -75,7 +81,7 @@ class _Pcap:
     def _file_header(self, link: int) -> bytes:
         return struct.pack("<IHHiIII", _PCAP_MAGIC_NS, 2, 4, 0, 0, self._form.snaplen, _file_link(link))
 
-    def records(self, block: FrameBlock) -> bytes:
+    def records(self, block: FrameBlock) -> _Records:
         head = b""
         for link in np.unique(block.frames["link"]):
             if self._link is None:  # known from the first frame only: the frames come from a file
@@ -86,7 +92,7 @@ class _Pcap:
                     f"frames of link types {self._link} and {link}: classic pcap holds one, write pcapng (no --pcap, "
                     "another name than *.pcap)"
                 )
-        return head + pcap_records(block).tobytes()
+        return head, self._scratch.pcap_records(block)
 
     def trailer(self, statistics: Statistics | None) -> bytes:
         del statistics  # has no place in it
@@ -110,6 +116,7 @@ class _Pcapng:
     def __init__(self, form: CaptureFileFormat, link: int | None) -> None:
         self._form = form
         self._first = link
+        self._scratch = Scratch()
         self._numbers: dict[int, int] = {}
 
     def header(self) -> bytes:
@@ -125,14 +132,14 @@ class _Pcapng:
             options += _option(_IF_FILTER, b"\x00" + self._form.filter.encode()[:0xFFFE])  # 0: libpcap's language
         return _block(_INTERFACE, struct.pack("<HHI", _file_link(link), 0, self._form.snaplen), options)
 
-    def records(self, block: FrameBlock) -> bytes:
+    def records(self, block: FrameBlock) -> _Records:
         links = block.frames["link"]
         there = [int(link) for link in np.unique(links)]
         head = b"".join(self._interface(link) for link in there if link not in self._numbers)
         interfaces = np.zeros(len(links), np.uint64)
         for link in there:
             interfaces[links == link] = self._numbers[link]
-        return head + pcapng_records(block, interfaces).tobytes()
+        return head, self._scratch.pcapng_records(block, interfaces)
 
     def trailer(self, statistics: Statistics | None) -> bytes:
         if statistics is None or not self._numbers:
@@ -190,22 +197,30 @@ class CaptureFileWriter:
         """Append the frames of a block. Raises CaptureError, and BrokenPipeError when the reader of stdout has gone."""
         if not len(block):
             return
-        records = self._form.records(block)
-        self._waiting.append(records)
-        self._waiting_bytes += len(records)
+        head, records = self._form.records(block)
         self.frames += len(block)
+        self._waiting_bytes += len(head) + len(records)
         if self._unbuffered or self._waiting_bytes >= _BUFFER_BYTES:
-            self.flush()
+            self._write([*self._waiting, head, records.data])
+        else:
+            self._waiting += [head, records.tobytes()]
 
     def flush(self) -> None:
         """Hand what waits to the operating system."""
-        data = memoryview(b"".join(self._waiting))
+        self._write(list(self._waiting))
+
+    def _write(self, records: list[bytes | memoryview]) -> None:
+        """Hand whole records on, those that waited among them."""
         self._waiting.clear()
         self._waiting_bytes = 0
-        total = len(data)
+        total = sum(len(part) for part in records)
         try:
-            while data:
-                data = data[os.write(self._fd, data) :]
+            while records:
+                done = os.writev(self._fd, records[:_PARTS_MAX])
+                while records and done >= len(records[0]):
+                    done -= len(records.pop(0))
+                if done:
+                    records[0] = memoryview(records[0])[done:]
         except BrokenPipeError:
             raise
         except OSError as error:

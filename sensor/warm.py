@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from sensor.capfile_blocks import pcap_records, pcapng_records
+from sensor.capfile_blocks import Scratch
 from sensor.frames import FRAME, LINK_ETHERNET, FrameBlock
 from sensor.plan import Plan
 from sensor.ring import walk_block
@@ -32,6 +32,6 @@ def warm(plan: Plan) -> None:
         empty = np.zeros(4096, np.uint8)
         walk_block(empty, empty.view(np.uint16), empty.view(np.uint32), np.uint64(LINK_ETHERNET), np.zeros(1, FRAME))
     if plan.write is not None and plan.classic:
-        pcap_records(made_up_block())
+        Scratch().pcap_records(made_up_block())
     elif plan.write is not None:
-        pcapng_records(made_up_block(), np.zeros(1, np.uint64))
+        Scratch().pcapng_records(made_up_block(), np.zeros(1, np.uint64))

@@ -167,15 +167,15 @@ def test_a_full_disk_leaves_whole_records(tmp_path, monkeypatch):
     writer = CaptureFileWriter(str(tmp_path / "f"), CaptureFileFormat(), 1, unbuffered=True)
     writer.open()
     writer.write(given)
-    real, calls = os.write, []
+    real, calls = os.writev, []
 
-    def short(fd, data):
-        calls.append(len(data))
+    def short(fd, parts):
+        calls.append(len(parts))
         if len(calls) > 1:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(fd, data[:100])
+        return real(fd, [b"".join(parts)[:100]])
 
-    monkeypatch.setattr(os, "write", short)
+    monkeypatch.setattr(os, "writev", short)
     with pytest.raises(CaptureError, match=r"-w .*/f: No space left on device"):
         writer.write(given)
     monkeypatch.undo()
@@ -192,3 +192,12 @@ def test_times_beyond_32_bits_of_seconds_and_wide_blocks(tmp_path):
     many = block([ethernet(packets()[0])] * 5000, first_ns=1_700_000_000_999_999_999)
     write(tmp_path / "f", CaptureFileFormat(), [many])
     assert np.array_equal([row[1] for row in read(tmp_path / "f")], many.frames["t_ns"])
+
+
+def test_short_writes_are_gone_on_with(tmp_path, monkeypatch):
+    real = os.writev
+    monkeypatch.setattr(os, "writev", lambda fd, parts: real(fd, [b"".join(parts)[:7]]))
+    given = block([ethernet(packet) for packet in packets()])
+    write(tmp_path / "f", CaptureFileFormat(), [given, given], unbuffered=True)
+    monkeypatch.undo()
+    assert len(read(tmp_path / "f")) == 2 * len(given)

@@ -131,7 +131,7 @@ import numpy as np
 from tests.support.frames import block, ethernet, packets
 from tests.unit.sensor_live.test_ring import packet, ring_block, walk
 from sensor.bpf_run import BlockFilter
-from sensor.capfile_blocks import pcap_records, pcapng_records
+from sensor.capfile_blocks import Scratch
 digest = hashlib.sha256()
 frames = [ethernet(p, tags) for p in packets() for tags in [(), (5,), (7, 5)]]
 for link in (1, 276):
@@ -142,7 +142,8 @@ given = block(frames)
 for text in ("port not 22", "len > 60 and ip[2:2] / 3 % 5 != 1", "tcp[13] & 2 != 0 or ip6"):
     digest.update(BlockFilter(text).mask(given).tobytes())
 given.frames["flags"], given.frames["direction"], given.frames["vlan_tci"] = 1, 2, 9
-digest.update(pcap_records(given).tobytes() + pcapng_records(given, np.arange(len(given), dtype=np.uint64)).tobytes())
+digest.update(Scratch().pcap_records(given))
+digest.update(Scratch().pcapng_records(given, np.arange(len(given), dtype=np.uint64)))
 print(digest.hexdigest())
 """
 
