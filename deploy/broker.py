@@ -10,7 +10,6 @@ each start. Not for production: nothing is replicated, nothing is protected.
 
 import argparse
 import contextlib
-import ctypes
 import fcntl
 import hashlib
 import os
@@ -37,9 +36,15 @@ START_TIMEOUT_S: Final = 90.0
 STOP_TIMEOUT_S: Final = 20.0
 READY: Final = "Kafka Server started"
 PORT_TAKEN: Final = "Address already in use"
-PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
-
-LIBC: Final = ctypes.CDLL(None, use_errno=True)  # loaded before any fork
+# Becomes another program that the kernel kills when the thread that started it ends: prctl(PR_SET_PDEATHSIG, SIGKILL).
+# A program of its own, since a function between fork and exec is not safe where there are threads.
+BOUND: Final = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("whoever started this had ended before")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 JVM: Final = (
     "-Xms64m",
@@ -152,13 +157,6 @@ def _free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _die_with(parent: int) -> None:
-    """Run in the child between fork and exec: the kernel kills it when the thread that started it ends."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it had ended before the call
-        os._exit(1)
-
-
 class TrialBroker:
     """One Kafka node on 127.0.0.1. Inert until `start`; `with TrialBroker() as broker:` starts and closes it.
 
@@ -251,16 +249,15 @@ class TrialBroker:
     def _launch(self, classpath: str) -> bool:
         """Start the process and wait until it says that it serves; False when it ended or took too long."""
         assert self.data is not None
-        parent = os.getpid()
+        bound = [sys.executable, "-I", "-S", "-c", BOUND, str(os.getpid())]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [java(), *JVM, "-cp", classpath, "kafka.Kafka", str(self.data / "server.properties")],
+                [*bound, java(), *JVM, "-cp", classpath, "kafka.Kafka", str(self.data / "server.properties")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.data,
                 start_new_session=True,  # Ctrl-C is ours to handle
-                preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509  one C call and no lock
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self._process.poll() is None:

@@ -194,7 +194,7 @@ class MemoryConsumer:
         behind = (offset < len(self._broker.log(where)) for where, offset in self._next.items())
         return self._broker.reachable and any(behind)
 
-    def bounds(self, timeout_s: float = 15.0) -> dict[TopicPartition, tuple[int, int]]:
+    def bounds(self, timeout_s: float = 15.0) -> dict[TopicPartition, tuple[int, int]]:  # noqa: ARG002  asks nobody
         """Where the lists begin and end."""
         if not self._broker.reachable:
             raise BrokerError(f"asking for the bounds of partitions: {_AWAY}")
