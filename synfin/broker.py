@@ -108,6 +108,7 @@ class KafkaBroker:
 
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config
+        self._tls = config.tls()  # now: a sensor gives up the right to read a private key before it connects
 
     def _common(self) -> dict[str, Any]:
         config = self.config
@@ -115,7 +116,7 @@ class KafkaBroker:
             "bootstrap_servers": config.servers(),
             "client_id": config.client_id,
             "security_protocol": config.security,
-            "ssl_context": config.tls(),
+            "ssl_context": self._tls,
             "bootstrap_timeout_ms": int(config.timeout_s * 1000),
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
             "reconnect_backoff_max_ms": RECONNECT_MAX_MS,
