@@ -120,22 +120,20 @@ def json(batch: Batch) -> bytes:
     return zstandard.compress(b"\n".join(lines), 1)
 
 
-def planes_of(data: bytes) -> Iterator[tuple[str, int]]:
+def directory(body: bytes, columns: int) -> list[tuple[str, int]]:
     """What lies in the decompressed body: a name and a length each."""
-    columns = unpack(data).columns
-    for number, (count, planes) in columns.items():
-        for plane in planes:
-            if plane is not None:
-                yield NAMES[number], count
-    yield "directory", 6 * len(columns)
+    found = []
+    for number, mask, count in struct.iter_unpack("<BBI", body[len(body) - 6 * columns :]):
+        found += [(NAMES[number], count)] * mask.bit_count()
+    return [*found, ("directory", 6 * columns)]
 
 
 def column_bytes(data: bytes) -> dict[str, float]:
     """Bytes of a batch by column. Planes that were compressed together share by their length."""
-    name_bytes, blocks = data[31], struct.unpack_from("<H", data, 90)[0]
+    name_bytes, (columns, blocks) = data[31], struct.unpack_from("<HH", data, 88)
     table = [struct.unpack_from("<II", data, 92 + name_bytes + 8 * i) for i in range(blocks)]
     out: dict[str, float] = defaultdict(float, {"header and table": 92.0 + name_bytes + 8 * blocks})
-    pieces = planes_of(data)
+    pieces = iter(directory(unpack(data).body.tobytes(), columns))
     for stored, raw in table:
         left = raw
         while left:

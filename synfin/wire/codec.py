@@ -1,7 +1,7 @@
 """Batches to bytes and back: what travels through `synfin.packets.v1`. `docs/wire-format.md` describes every byte."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from synfin.errors import ContractError
 from synfin.wire import columns as c
 from synfin.wire.batch import Batch
-from synfin.wire.envelope import FLOWS_MAX, ROWS_MAX, SENSOR_BYTES_MAX, Column, Envelope, column, pack, unpack
+from synfin.wire.envelope import FLOWS_MAX, ROWS_MAX, SENSOR_BYTES_MAX, Envelope, Writer, pack, unpack
 from synfin.wire.flows import (
     FLOW_FAMILY,
     FLOW_ORDER,
@@ -19,11 +19,10 @@ from synfin.wire.flows import (
     put_flows,
     take_flows,
 )
-from synfin.wire.planes import merge_plane
 from synfin.wire.predict import OPENING, OPENINGS, SLOT
-from synfin.wire.rows import decode_rows, encode_rows, read_tokens
+from synfin.wire.rows import decode_rows, encode_rows, read_tokens, whole_units
 from synfin.wire.segment import FLOW, SEGMENT
-from synfin.wire.shapes import add_due, count_uses, fault_of
+from synfin.wire.shapes import fault_of, find_spans
 
 _U32Array = npt.NDArray[np.uint32]
 _U64Array = npt.NDArray[np.uint64]
@@ -36,18 +35,39 @@ def _capacity(n: int) -> int:
     return 1 << max(4, (2 * n - 1).bit_length())
 
 
-def _flow_columns(flows: npt.NDArray[np.void]) -> tuple[list[Column], _U32Array]:
-    """The columns of the flow dictionary, and each flow's kin (see flows.find_kin)."""
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What a batch is written as, by groups of columns."""
+
+    addresses: _U64Array  # [2, a]
+    fields: _U32Array  # [6, m]
+    shapes: _U64Array  # [4, s]
+    gaps: _U64Array  # [1, n]
+    tokens: _U32Array  # [2, n]: flow, shape
+    values: _U32Array  # a sink, see values.py
+    spans: _U64Array  # [VALUES, 2]: where each value column lies in the sink
+
+    def write(self) -> Writer:
+        """Give all columns to a writer."""
+        arrays = (self.addresses, self.fields, self.shapes, self.gaps, self.tokens)
+        room = sum(array.nbytes for array in arrays) + 4 * int((self.spans[:, 1] - self.spans[:, 0]).sum())
+        writer = Writer(room)
+        writer.group(c.ADDRESS_HIGH, self.addresses, keep=True)
+        writer.group(c.FLOW_LOWER, self.fields)
+        writer.group(c.SHAPE_FLAGS, self.shapes, keep=True)
+        writer.group(c.ROW_GAP, self.gaps)
+        writer.group(c.ROW_FLOW, self.tokens)
+        writer.spans(c.VALUE, self.values, self.spans)
+        return writer
+
+
+def _put_flows(flows: npt.NDArray[np.void]) -> tuple[_U64Array, _U32Array, _U32Array]:
+    """The addresses and fields of the flow dictionary, and each flow's kin (see flows.find_kin)."""
     m = len(flows)
     ends, fields = np.empty((m, 2), np.uint32), np.empty((len(c.FLOW_FIELDS), m), np.uint32)
     addresses = np.empty((2 * m, 2), np.uint64)
     count = int(put_flows(np.ascontiguousarray(flows), addresses, np.zeros(_capacity(2 * m), np.uint32), ends, fields))
-    columns = [
-        column(c.ADDRESS_HIGH, addresses[:count, 0], keep=True),
-        column(c.ADDRESS_LOW, addresses[:count, 1]),
-        *(column(number, field) for number, field in zip(c.FLOW_FIELDS, fields, strict=True)),
-    ]
-    return columns, _kin(ends, count)
+    return np.ascontiguousarray(addresses[:count].T), fields, _kin(ends, count)
 
 
 def _kin(ends: _U32Array, addresses: int) -> _U32Array:
@@ -56,9 +76,10 @@ def _kin(ends: _U32Array, addresses: int) -> _U32Array:
     return kin
 
 
-def _row_columns(batch: Batch, kin: _U32Array) -> tuple[list[Column], int]:
-    """The columns of the rows, and the unit of time."""
-    n, m = len(batch.segments), len(kin)
+def _put_rows(batch: Batch) -> tuple[_Columns, int]:
+    """All columns, and the unit of time."""
+    n, m = len(batch.segments), len(batch.flows)
+    addresses, fields, kin = _put_flows(batch.flows)
     words = np.ascontiguousarray(batch.segments).view(np.uint64).reshape(n, c.WORDS)
     memory = (
         *(np.empty(2 * m, SLOT), np.zeros(m, np.uint8), np.zeros(m, np.uint32)),
@@ -67,33 +88,21 @@ def _row_columns(batch: Batch, kin: _U32Array) -> tuple[list[Column], int]:
     shapes = np.empty((n + 1, 4), np.uint64)
     shapes[0] = 0
     sink = np.empty(c.VALUES + (c.VALUES - 1 + c.SACK_WORDS_MAX) * n, np.uint32)
-    starts = [c.VALUES + k * n for k in range(c.VALUES)]
-    sink[: c.VALUES] = starts
-    gaps, flow, shape = np.empty(n, np.uint64), np.empty(n, np.uint32), np.empty(n, np.uint32)
+    spans = np.empty((c.VALUES, 2), np.uint64)
+    spans[:, 0] = sink[: c.VALUES] = c.VALUES + n * np.arange(c.VALUES)
+    gaps, tokens = np.empty((1, n), np.uint64), np.empty((2, n), np.uint32)
     first = np.int64(batch.first_ns).view(np.uint64)
     table = (shapes, np.zeros(_capacity(n), np.uint32))
-    bad = int(encode_rows(words, first, kin, memory, table, (gaps, flow, shape, sink)))
+    bad = int(encode_rows(words, first, kin, memory, table, (gaps[0], tokens[0], tokens[1], sink)))
     if bad < n:
         raise ContractError(f"row {bad} is before the one it follows, or of flow {batch.segments['flow'][bad]} of {m}")
-    unit = _unit(gaps)
     shapes = shapes[1 : 1 + int(shapes[0, 0])]
     _check_shapes(shapes)
-    return [
-        column(c.SHAPE_FLAGS, shapes[:, 0], keep=True),
-        *(column(number, shapes[:, k]) for k, number in enumerate(c.SHAPE_WORDS) if k),
-        column(c.ROW_GAP, gaps if unit == 1 else gaps // np.uint64(unit)),
-        column(c.ROW_FLOW, flow),
-        column(c.ROW_SHAPE, shape),
-        *(Column(c.VALUE + k, sink, starts[k], int(sink[k])) for k in range(c.VALUES)),
-    ], unit
-
-
-def _unit(gaps: _U64Array) -> int:
-    """The coarser unit of time that all gaps are whole numbers of."""
-    for some in (gaps[:64], gaps):
-        if (some % np.uint64(MICROSECOND_NS)).any():
-            return 1
-    return MICROSECOND_NS
+    spans[:, 1] = sink[: c.VALUES]
+    unit = MICROSECOND_NS if whole_units(gaps[0], np.uint64(MICROSECOND_NS)) else 1
+    if unit != 1:
+        gaps //= np.uint64(unit)
+    return _Columns(addresses, fields, np.ascontiguousarray(shapes.T), gaps, tokens, sink, spans), unit
 
 
 def _check_shapes(shapes: _U64Array) -> None:
@@ -120,60 +129,27 @@ def encode(batch: Batch) -> bytes:
     ContractError when the batch itself breaks the contract: times that fall, a row without its flow.
     """
     _check_batch(batch)
-    flow_columns, kin = _flow_columns(batch.flows) if len(batch.flows) else ([], np.empty(0, np.uint32))
-    row_columns, unit = _row_columns(batch, kin) if len(batch.segments) else ([], 1)
-    return pack(batch, unit, flow_columns + row_columns)
+    columns, unit = _put_rows(batch)
+    return pack(batch, unit, columns.write())
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """The columns of an envelope as numbers."""
-
-    envelope: Envelope
-
-    def count(self, number: int, most: int) -> int:
-        """How long a column is, which is how long its table is."""
-        length = self.envelope.columns[number][0] if number in self.envelope.columns else 0
-        if length > most:
-            raise ContractError(f"{c.NAMES[number]}: a table of {length} where {most} are the most that can be used")
-        return length
-
-    def read(self, number: int, out: npt.NDArray[Any], bits: int = 64) -> None:
-        """Fill `out`, which holds 0, with a column of numbers of so many bits; an absent column leaves it alone."""
-        if number not in self.envelope.columns:
-            return
-        length, planes = self.envelope.columns[number]
-        if length != len(out):
-            raise ContractError(f"{c.NAMES[number]}: {length} numbers where {len(out)} are due")
-        for k, plane in enumerate(planes):
-            if plane is None:
-                continue
-            if 8 * k >= min(bits, 8 * out.dtype.itemsize):
-                raise ContractError(f"{c.NAMES[number]}: numbers of more than {8 * k} bits")
-            merge_plane(plane, np.uint64(8 * k), out)
-
-    def values(self, number: int, count: int, dtype: Any) -> npt.NDArray[Any]:
-        """A column as a fresh array."""
-        out = np.zeros(count, dtype)
-        self.read(number, out)
-        return out
-
-
-def _read_flows(reader: _Reader, m: int, place: tuple[int, int]) -> tuple[npt.NDArray[np.void], _U32Array]:
+def _read_flows(envelope: Envelope) -> tuple[npt.NDArray[np.void], _U32Array]:
     """The flow dictionary, and each flow's kin."""
-    addresses = np.zeros((reader.count(c.ADDRESS_HIGH, 2 * m), 2), np.uint64)
-    reader.read(c.ADDRESS_HIGH, addresses[:, 0])
-    reader.read(c.ADDRESS_LOW, addresses[:, 1])
-    fields, ends = np.zeros((len(c.FLOW_FIELDS), m), np.uint32), np.empty((m, 2), np.uint32)
-    for number, bits, field in zip(c.FLOW_FIELDS, c.FLOW_BITS, fields, strict=True):
-        reader.read(number, field, bits)
-    flows = np.zeros(m, FLOW)
-    bad, fault = take_flows(fields, addresses, (np.uint64(place[0]), np.uint64(place[1])), ends, flows)
+    m, place = envelope.flows, (np.uint64(envelope.batch["partition"]), np.uint64(envelope.batch["partitions"]))
+    count = envelope.count(c.ADDRESS_HIGH, 2 * m)
+    addresses = envelope.group(c.ADDRESS_HIGH, _ADDRESS_BITS, count, np.uint64)
+    fields = envelope.group(c.FLOW_LOWER, _FLOW_BITS, m, np.uint32)
+    flows, ends = np.zeros(m, FLOW), np.empty((m, 2), np.uint32)
+    bad, fault = take_flows(fields, addresses, place, ends, flows)
     if bad < m:
         raise ContractError(f"flow {bad}: {_FAULTS[int(fault)]}")
-    return flows, _kin(ends, len(addresses))
+    return flows, _kin(ends, count)
 
 
+_ADDRESS_BITS, _FLOW_BITS, _SHAPE_BITS, _GAP_BITS, _ROW_BITS, _VALUE_BITS = (
+    np.array(bits, np.uint64)
+    for bits in (c.ADDRESS_BITS, c.FLOW_BITS, c.SHAPE_BITS, c.GAP_BITS, c.ROW_BITS, c.VALUE_BITS)
+)
 _FAULTS: Final = {
     FLOW_OUTSIDE: "its address is outside the table",
     FLOW_ORDER: "its lower end is the higher one",
@@ -182,42 +158,34 @@ _FAULTS: Final = {
 }
 
 
-def _read_values(reader: _Reader, shapes: _U64Array, shape: _U32Array) -> _U32Array:
+def _read_values(envelope: Envelope, shapes: _U64Array, shape: _U32Array) -> _U32Array:
     """The value columns as a source (see values.py): each has as many numbers as the rows' shapes ask for."""
-    uses, due = np.zeros(len(shapes), np.uint64), np.zeros(c.VALUES, np.uint64)
-    count_uses(shape, uses)
-    add_due(shapes, uses, due)
-    ends = np.cumsum(due).astype(np.int64) + c.VALUES
-    source = np.zeros(int(ends[-1]), np.uint32)
-    begin = c.VALUES
-    for k, end in enumerate(ends.tolist()):
-        source[k] = begin
-        reader.read(c.VALUE + k, source[begin:end], c.VALUE_BITS[k])
-        begin = end
+    spans = np.empty((c.VALUES, 2), np.uint64)
+    total = int(find_spans(shapes, shape, np.zeros(len(shapes), np.uint64), spans))
+    source = np.zeros(total, np.uint32)
+    source[: c.VALUES] = spans[:, 0]
+    envelope.spans(c.VALUE, _VALUE_BITS, spans, source)
     return source
 
 
-def _read_rows(reader: _Reader, n: int, kin: _U32Array) -> npt.NDArray[np.void]:
+def _read_rows(envelope: Envelope, kin: _U32Array) -> npt.NDArray[np.void]:
     """The rows, whose flows have the kin given."""
-    head, m = reader.envelope.batch, len(kin)
-    shapes = np.zeros((reader.count(c.SHAPE_FLAGS, n), 4), np.uint64)
-    for k, number in enumerate(c.SHAPE_WORDS):
-        reader.read(number, shapes[:, k])
+    head, n, m = envelope.batch, envelope.rows, len(kin)
+    count = envelope.count(c.SHAPE_FLAGS, n)
+    shapes = np.ascontiguousarray(envelope.group(c.SHAPE_FLAGS, _SHAPE_BITS, count, np.uint64).T)
     _check_shapes(shapes)
-    flow, shape = np.empty(n, np.uint32), np.empty(n, np.uint32)
-    tokens = (reader.values(c.ROW_FLOW, n, np.uint32), reader.values(c.ROW_SHAPE, n, np.uint32))
-    memory = (np.zeros(m, np.uint32), np.zeros(len(shapes) + 1, np.uint32))
-    bad = int(read_tokens(tokens, np.uint64(m), np.uint64(len(shapes)), memory, (flow, shape)))
+    tokens = envelope.group(c.ROW_FLOW, _ROW_BITS, n, np.uint32)
+    memory = (np.zeros(m, np.uint32), np.zeros(count + 1, np.uint32))
+    bad = int(read_tokens(tokens, np.uint64(m), np.uint64(count), memory))
     if bad < n:
-        raise ContractError(f"row {bad}: outside the {m} flows or the {len(shapes)} shapes")
-    gaps = reader.values(c.ROW_GAP, n, np.uint64)
-    source = _read_values(reader, shapes, shape)
+        raise ContractError(f"row {bad}: outside the {m} flows or the {count} shapes")
+    gaps = envelope.group(c.ROW_GAP, _GAP_BITS, n, np.uint64)
+    columns = (gaps[0], tokens[0], tokens[1], _read_values(envelope, shapes, tokens[1]))
     rows = np.empty(n, SEGMENT)
-    span = (np.int64(head["first_ns"]).view(np.uint64), np.int64(head["last_ns"]).view(np.uint64))
+    span = tuple(np.int64(head[name]).view(np.uint64) for name in ("first_ns", "last_ns"))
     slots = (np.empty(2 * m, SLOT), np.zeros(m, np.uint8), np.zeros(OPENINGS, OPENING))
-    columns = (gaps, flow, shape, source)
     words = rows.view(np.uint64).reshape(n, c.WORDS)
-    bad = int(decode_rows(words, (*span, np.uint64(reader.envelope.unit_ns)), kin, slots, shapes, columns))
+    bad = int(decode_rows(words, (*span, np.uint64(envelope.unit_ns)), kin, slots, shapes, columns))
     if bad < n:
         raise ContractError(f"row {bad}: its time is behind the batch's last")
     return rows
@@ -226,8 +194,5 @@ def _read_rows(reader: _Reader, n: int, kin: _U32Array) -> npt.NDArray[np.void]:
 def decode(data: bytes) -> Batch:
     """The batch from its bytes. ContractError when anything in them is not as the contract says."""
     envelope = unpack(data)
-    reader = _Reader(envelope)
-    place = (envelope.batch["partition"], envelope.batch["partitions"])
-    flows, kin = _read_flows(reader, envelope.flows, place)
-    rows = _read_rows(reader, envelope.rows, kin) if envelope.rows else np.zeros(0, SEGMENT)
-    return Batch(segments=rows, flows=flows, **envelope.batch)
+    flows, kin = _read_flows(envelope)
+    return Batch(segments=_read_rows(envelope, kin), flows=flows, **envelope.batch)

@@ -18,6 +18,7 @@ FLOW_DOMAIN: Final = 0x07
 FLOW_FAMILY: Final = 0x08
 FLOW_FIELDS: Final = (FLOW_LOWER, FLOW_HIGHER, FLOW_LOWER_PORT, FLOW_HIGHER_PORT, FLOW_DOMAIN, FLOW_FAMILY)
 FLOW_BITS: Final = (32, 32, 16, 16, 32, 8)
+ADDRESS_BITS: Final = (64, 64)
 
 # The table of shapes: what many rows have in common.
 SHAPE_FLAGS: Final = 0x10  # flags 16 bits, mss 16
@@ -36,6 +37,9 @@ VALUE: Final = 0x40
 SEQ_NEAR, SEQ_FAR, ACK_NEAR, ACK_FAR, LEN, WINDOW_NEAR, WINDOW_FAR, IP_ID_NEAR, IP_ID_FAR = range(9)
 TTL, TSVAL_NEAR, TSVAL_FAR, TSECR_NEAR, TSECR_FAR, HEADERS, SACK = range(9, 16)
 VALUES: Final = 16
+SHAPE_BITS: Final = (64, 64, 64, 64)
+GAP_BITS: Final = (64,)
+ROW_BITS: Final = (32, 32)
 VALUE_BITS: Final = (16, 32, 16, 32, 32, 8, 16, 8, 16, 8, 8, 32, 16, 32, 32, 32)
 SACK_WORDS_MAX: Final = 8  # numbers that one row may have in the column SACK
 

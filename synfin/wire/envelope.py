@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import crc32c
 import numpy as np
@@ -16,8 +16,25 @@ import zstandard
 
 from synfin.errors import ContractError
 from synfin.wire.batch import GOES_ON, STOPPED, Batch, Lane
+from synfin.wire.columns import NAMES
 from synfin.wire.key import SLICES
-from synfin.wire.planes import split
+from synfin.wire.planes import (
+    ABSENT,
+    BEYOND,
+    COLUMNS_MAX,
+    COUNT,
+    COUNT_WRONG,
+    ENTRY_BYTES,
+    LEFT_OVER,
+    TOO_WIDE,
+    TWICE,
+    put_directory,
+    put_group,
+    put_spans,
+    read_directory,
+    take_group,
+    take_spans,
+)
 
 MAGIC: Final = b"synfin\x00\x01"  # the last byte is the version
 ROWS_MAX: Final = 65_536
@@ -25,36 +42,51 @@ FLOWS_MAX: Final = 65_536
 SENSOR_BYTES_MAX: Final = 64
 BODY_BYTES_MAX: Final = 16 * 2**20  # decompressed; a batch of 65 536 rows that no prediction fits has 14 MiB
 BLOCKS_MAX: Final = 256
-COLUMNS_MAX: Final = 256
 
 # magic, length, crc32c | boot, lane, partition, partitions, end, sensor bytes, number, epoch, rows, first, last,
 # captured, dropped, flows, unit, columns, blocks
 _HEADER: Final = struct.Struct("<8sII QHHHBBQIIqqQQIIHH")
 _CHECKED_FROM: Final = 16
-_BLOCK: Final = np.dtype([("stored", "<u4"), ("raw", "<u4")])
-_ENTRY: Final = np.dtype([("id", "u1"), ("planes", "u1"), ("count", "<u4")])
+_BLOCK: Final = struct.Struct("<II")  # stored size, decompressed size
 assert _HEADER.size == 92
-assert _ENTRY.itemsize == 6
 
 _APART_FROM: Final = 1_024  # a plane this long is compressed apart: its bytes are of another kind than its neighbour's
 # Level 1, but for the shortest match: three or four equal bytes in a plane are chance, and cost more than they save.
 _COMPRESSION: Final = zstandard.ZstdCompressionParameters.from_level(1, source_size=16_384, min_match=7)
 
 
-class Column(NamedTuple):
-    """The numbers begin to end of an array, under an id. They are unsigned and contiguous, of 32 bits or 64."""
+class Writer:
+    """Columns on their way into a body. Numbers are unsigned and contiguous, of 32 bits or 64."""
 
-    id: int
-    numbers: npt.NDArray[Any]
-    begin: int
-    end: int
-    keep: bool = False  # list it although all its numbers are 0: it says how long a table is
+    def __init__(self, room: int) -> None:
+        """`room` is the bytes that all numbers take as they are."""
+        self.body = np.empty(room + COLUMNS_MAX * ENTRY_BYTES, np.uint8)
+        self.entries = np.empty((COLUMNS_MAX, 3), np.uint64)
+        self.used = np.zeros(2, np.uint64)
 
+    def group(self, number: int, numbers: npt.NDArray[Any], *, keep: bool = False) -> None:
+        """Columns `number` and up, one for each row of numbers[columns, length].
 
-def column(number: int, values: npt.NDArray[Any], *, keep: bool = False) -> Column:
-    """A column of all values, whatever their layout."""
-    dtype = np.uint64 if values.dtype.itemsize == 8 else np.uint32
-    return Column(number, np.ascontiguousarray(values, dtype), 0, len(values), keep)
+        With `keep` the first is listed although all its numbers are 0: it says how long a table is.
+        """
+        if numbers.shape[1]:
+            out = (self.body, self.entries, self.used)
+            put_group(numbers.reshape(-1), np.uint64(numbers.shape[1]), np.uint64(number), keep, out)
+
+    def spans(self, number: int, numbers: npt.NDArray[Any], spans: npt.NDArray[np.uint64]) -> None:
+        """Columns `number` and up, one for each of the spans numbers[spans[k, 0]:spans[k, 1]]."""
+        put_spans(numbers, spans, np.uint64(number), (self.body, self.entries, self.used))
+
+    def close(self) -> tuple[npt.NDArray[np.uint8], list[int]]:
+        """The body with its directory, and where it may be cut: around each long plane."""
+        cuts, at = [0], 0
+        for _, mask, count in self.entries[: int(self.used[1])].tolist():
+            planes = int(mask).bit_count()
+            if count >= _APART_FROM:
+                cuts += range(at, at + planes * count + 1, count)
+            at += planes * count
+        put_directory((self.body, self.entries, self.used))
+        return self.body[: int(self.used[0])], cuts
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,52 +97,62 @@ class Envelope:
     rows: int
     flows: int
     unit_ns: int
-    columns: dict[int, tuple[int, list[npt.NDArray[np.uint8] | None]]]  # id: count, byte planes with None for zeros
+    body: npt.NDArray[np.uint8]
+    table: npt.NDArray[np.uint64]  # [256, 3]: see planes.read_directory
+
+    def count(self, number: int, most: int) -> int:
+        """How long a column is, which is how long its table is; 0 when it is absent."""
+        length = int(self.table[number, COUNT])
+        if length == ABSENT:
+            return 0
+        if length > most:
+            raise ContractError(f"{NAMES[number]}: a table of {length} where {most} are the most that can be used")
+        return length
+
+    def group(self, number: int, bits: npt.NDArray[np.uint64], length: int, dtype: Any) -> npt.NDArray[Any]:
+        """Columns `number` and up as numbers[columns, length]; zeros for those that are absent."""
+        numbers = np.zeros((len(bits), length), dtype)
+        source = (self.body, self.table)
+        fault = take_group(source, np.uint64(length), np.uint64(number), bits, numbers.reshape(-1))
+        self._check(fault, length)
+        return numbers
+
+    def spans(self, number: int, bits: npt.NDArray[np.uint64], spans: npt.NDArray[np.uint64], numbers: Any) -> None:
+        """Columns `number` and up into the spans of numbers, which hold 0."""
+        fault = take_spans((self.body, self.table), spans, np.uint64(number), bits, numbers)
+        begin, end = spans[int(fault[1]) - number].tolist() if fault[0] else (0, 0)
+        self._check(fault, end - begin)
+
+    def _check(self, fault: tuple[int, int], due: int) -> None:
+        code, number = fault[0], int(fault[1])
+        if code == COUNT_WRONG:
+            raise ContractError(f"{NAMES[number]}: {int(self.table[number, COUNT])} numbers where {due} are due")
+        if code == TOO_WIDE:
+            raise ContractError(f"{NAMES[number]}: a number of more bits than the column has")
 
 
-def _body_of(columns: Sequence[Column]) -> tuple[npt.NDArray[np.uint8], list[int], int]:
-    """The planes of the columns and behind them the directory, where each begins, and how many columns there are."""
-    room = sum((each.end - each.begin) * each.numbers.itemsize + _ENTRY.itemsize for each in columns)
-    body, at = np.empty(room, np.uint8), 0
-    begins, entries = [], []
-    for number, numbers, begin, end, keep in columns:
-        mask = int(split(numbers, np.uint64(begin), np.uint64(end), body, np.uint64(at))) if end > begin else 0
-        if mask or keep:
-            entries.append((number, mask, end - begin))
-        for _ in range(mask.bit_count()):
-            begins.append(at)
-            at += end - begin
-    directory = np.array(entries, _ENTRY).view(np.uint8)
-    body[at : at + len(directory)] = directory
-    return body[: at + len(directory)], [*begins, at], len(entries)
-
-
-def _blocks(body: npt.NDArray[np.uint8], begins: Sequence[int]) -> tuple[bytes, list[Any]]:
-    """Compress the body, the long planes apart and runs of short ones together. The table of blocks, and the blocks."""
+def _blocks(body: npt.NDArray[np.uint8], cuts: Sequence[int]) -> tuple[bytes, list[Any]]:
+    """Compress the body by pieces. The table of blocks, and the blocks: as they are where that is no longer."""
     compressor = zstandard.ZstdCompressor(compression_params=_COMPRESSION)
-    cuts = {0, len(body)}
-    for begin, end in pairwise([*begins, len(body)]):
-        if end - begin >= _APART_FROM:
-            cuts |= {begin, end}
     table, blocks = [], []
-    for begin, end in pairwise(sorted(cuts)):
-        raw = body[begin:end]
-        packed = compressor.compress(raw.data)
-        blocks.append(packed if len(packed) < len(raw) else raw)
-        table.append((len(blocks[-1]), len(raw)))
-    return np.array(table, _BLOCK).tobytes(), blocks
+    for begin, end in pairwise([*cuts, len(body)]):
+        if end > begin:
+            raw = body[begin:end].data
+            packed = compressor.compress(raw)
+            blocks.append(packed if len(packed) < len(raw) else raw)
+            table.append(_BLOCK.pack(len(blocks[-1]), len(raw)))
+    return b"".join(table), blocks
 
 
-def pack(batch: Batch, unit_ns: int, columns: Sequence[Column]) -> bytes:
-    """The bytes of a batch from its header fields and columns; a column of zeros is left out."""
+def pack(batch: Batch, unit_ns: int, writer: Writer) -> bytes:
+    """The bytes of a batch from its header fields and columns."""
     sensor = batch.lane.sensor.encode()
-    body, begins, count = _body_of(columns)
-    table, blocks = _blocks(body, begins)
+    table, blocks = _blocks(*writer.close())
     tail = b"".join((sensor, table, *blocks))
     fields = (
         *(batch.lane.boot, batch.lane.lane, batch.partition, batch.partitions, batch.end, len(sensor)),
         *(batch.number, batch.clock_epoch, len(batch.segments), batch.first_ns, batch.last_ns),
-        *(batch.captured, batch.dropped, len(batch.flows), unit_ns, count, len(blocks)),
+        *(batch.captured, batch.dropped, len(batch.flows), unit_ns, int(writer.used[1]), len(blocks)),
     )
     length = _HEADER.size + len(tail)
     checked = _HEADER.pack(MAGIC, length, 0, *fields)[_CHECKED_FROM:] + tail
@@ -158,7 +200,7 @@ _FIELDS: Final = (
 )
 
 
-def _unblock(stored: bytes, raw: int) -> bytes:
+def _unblock(stored: bytes, raw: int, decompressor: zstandard.ZstdDecompressor) -> bytes:
     """Decompress one block, whose size is known beforehand."""
     if len(stored) == raw:
         return stored
@@ -167,7 +209,7 @@ def _unblock(stored: bytes, raw: int) -> bytes:
         size = zstandard.get_frame_parameters(stored).content_size
         if size != raw:
             raise ContractError(f"a block whose frame says {size} bytes where the table says {raw}")
-        out: bytes = zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False)
+        out: bytes = decompressor.decompress(stored, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise ContractError(f"a block that does not decompress: {error}") from error
     if len(out) != raw:
@@ -176,43 +218,37 @@ def _unblock(stored: bytes, raw: int) -> bytes:
 
 
 def _body(data: bytes, at: int, blocks: int) -> bytes:
-    """Directory and planes, from the table of blocks at `at` and what it lists."""
-    begin = at + blocks * _BLOCK.itemsize
+    """Planes and directory, from the table of blocks at `at` and what it lists."""
+    begin = at + blocks * _BLOCK.size
     if begin > len(data):
         raise ContractError(f"a table of {blocks} blocks that is longer than the batch")
-    table = np.frombuffer(data, _BLOCK, blocks, at)
-    stored, raw = table["stored"].astype(np.int64), table["raw"].astype(np.int64)
-    if begin + int(stored.sum()) != len(data):
-        raise ContractError(f"blocks of {int(stored.sum())} bytes where {len(data) - begin} follow their table")
-    if int(raw.sum()) > BODY_BYTES_MAX:
-        raise ContractError(f"blocks of {int(raw.sum())} bytes when decompressed: at most {BODY_BYTES_MAX}")
-    pieces = []
-    for size, whole in zip(stored.tolist(), raw.tolist(), strict=True):
-        pieces.append(_unblock(data[begin : begin + size], whole))
+    table = list(_BLOCK.iter_unpack(data[at:begin]))
+    stored, raw = sum(size for size, _ in table), sum(whole for _, whole in table)
+    if begin + stored != len(data):
+        raise ContractError(f"blocks of {stored} bytes where {len(data) - begin} follow their table")
+    if raw > BODY_BYTES_MAX:
+        raise ContractError(f"blocks of {raw} bytes when decompressed: at most {BODY_BYTES_MAX}")
+    pieces, decompressor = [], zstandard.ZstdDecompressor()
+    for size, whole in table:
+        pieces.append(_unblock(data[begin : begin + size], whole, decompressor))
         begin += size
     return b"".join(pieces)
 
 
-def _columns(body: bytes, count: int) -> dict[int, tuple[int, list[npt.NDArray[np.uint8] | None]]]:
-    """Cut the body into the planes that the directory at its end lists."""
-    end, at = len(body) - count * _ENTRY.itemsize, 0
+def _directory(body: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint64]:
+    """Where the planes of each column are: see planes.read_directory."""
+    end = len(body) - columns * ENTRY_BYTES
     if end < 0:
-        raise ContractError(f"a directory of {count} columns in a body of {len(body)} bytes")
-    columns: dict[int, tuple[int, list[npt.NDArray[np.uint8] | None]]] = {}
-    for number, mask, length in np.frombuffer(body, _ENTRY, count, end).tolist():
-        if number in columns:
-            raise ContractError(f"column {number} twice")
-        planes: list[npt.NDArray[np.uint8] | None] = [None] * 8
-        for k in range(8):
-            if mask >> k & 1:
-                if at + length > end:
-                    raise ContractError(f"column {number} reaches beyond the {end} bytes of the planes")
-                planes[k] = np.frombuffer(body, np.uint8, length, at)
-                at += length
-        columns[number] = (length, planes)
-    if at != end:
-        raise ContractError(f"{end - at} bytes behind the last column")
-    return columns
+        raise ContractError(f"a directory of {columns} columns in a body of {len(body)} bytes")
+    table = np.full((COLUMNS_MAX, 3), ABSENT, np.uint64)
+    fault, about = read_directory(body, np.uint64(end), table)
+    if fault == TWICE:
+        raise ContractError(f"column {about} twice")
+    if fault == BEYOND:
+        raise ContractError(f"column {about} reaches beyond the {end} bytes of the planes")
+    if fault == LEFT_OVER:
+        raise ContractError(f"{about} bytes behind the last column")
+    return table
 
 
 def unpack(data: bytes) -> Envelope:
@@ -225,8 +261,9 @@ def unpack(data: bytes) -> Envelope:
         sensor = data[_HEADER.size : at].decode()
     except UnicodeDecodeError as error:
         raise ContractError(f"a sensor name that is not UTF-8: {error}") from error
-    columns = _columns(_body(data, at, header["blocks"]), header["columns"])
+    body = np.frombuffer(_body(data, at, header["blocks"]), np.uint8)
+    table = _directory(body, header["columns"])
     rest = ("first_ns", "last_ns", "partition", "partitions", "number", "clock_epoch", "captured", "dropped", "end")
     fields = {name: header[name] for name in rest}
     fields["lane"] = Lane(sensor, header["boot"], header["lane"])
-    return Envelope(fields, header["rows"], header["flows"], header["unit_ns"], columns)
+    return Envelope(fields, header["rows"], header["flows"], header["unit_ns"], body, table)

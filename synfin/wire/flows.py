@@ -96,9 +96,9 @@ def _flow_fault(flow: Any, partition: Any, partitions: Any) -> Any:
 def take_flows(fields: Any, addresses: Any, place: Any, ends: Any, flows: Any) -> Any:
     """Undo put_flows: write FLOW[m], which holds 0, and ends[m, 2]. Returns (the first bad flow, FLOW_*), or (m, good).
 
-    `addresses` is uint64[a, 2], `place` (uint64 partition, uint64 partitions) that all flows must be of.
+    `addresses` is uint64[2, a], `place` (uint64 partition, uint64 partitions) that all flows must be of.
     """
-    known, size = _U0, np.uint64(len(addresses))
+    known, size = _U0, np.uint64(addresses.shape[1])
     for i in range(len(flows)):
         f = np.uint64(i)
         flow = flows[f]
@@ -111,13 +111,13 @@ def take_flows(fields: Any, addresses: Any, place: Any, ends: Any, flows: Any) -
             known = max(known, row + _U1)
             ends[f, s] = row
             address = flow["lower_ip"] if side == 0 else flow["higher_ip"]
-            address[0], address[1] = addresses[row, 0], addresses[row, 1]
+            address[0], address[1] = addresses[_U0, row], addresses[_U1, row]
         flow["lower_port"], flow["higher_port"] = fields[_U2, f], fields[_U3, f]
         flow["domain"], flow["family"] = fields[_U4, f], fields[_U5, f]
         lower, higher = np.uint64(ends[f, 0]), np.uint64(ends[f, 1])
         flow["hash"] = tuple_hash(
-            *(addresses[lower, 0], addresses[lower, 1], np.uint64(flow["lower_port"])),
-            *(addresses[higher, 0], addresses[higher, 1], np.uint64(flow["higher_port"])),
+            *(addresses[_U0, lower], addresses[_U1, lower], np.uint64(flow["lower_port"])),
+            *(addresses[_U0, higher], addresses[_U1, higher], np.uint64(flow["higher_port"])),
         )
         fault = _flow_fault(flow, place[0], place[1])
         if fault != FLOW_GOOD:

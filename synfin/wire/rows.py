@@ -193,6 +193,15 @@ def encode_rows(words: Any, first_ns: Any, kin: Any, memory: Any, table: Any, ou
 
 
 @leaf
+def whole_units(gaps: Any, unit: Any) -> Any:
+    """Whether all gaps are whole numbers of the unit."""
+    for i in range(len(gaps)):  # noqa: SIM110  numba has no all() of a generator
+        if gaps[np.uint64(i)] % unit != _U0:
+            return False
+    return True
+
+
+@leaf
 def _flow_token(flow: Any, previous: Any, known: Any, flows: Any) -> Any:
     """ROW_FLOW of a row, when `known` - 1 is the newest flow so far."""
     if flow == previous:
@@ -204,21 +213,19 @@ def _flow_token(flow: Any, previous: Any, known: Any, flows: Any) -> Any:
 
 
 @leaf
-def read_tokens(tokens: Any, flows: Any, shapes: Any, memory: Any, out: Any) -> Any:
+def read_tokens(tokens: Any, flows: Any, shapes: Any, memory: Any) -> Any:
     """Turn the columns ROW_FLOW and ROW_SHAPE into rows of the dictionary and of the table of shapes.
 
-    `tokens` is (uint32 flow[n], uint32 shape[n]), `flows` and `shapes` are the lengths of the tables, `memory` is
-    (uint32 last[flows] of 0, uint32 successor[shapes + 1] of 0), `out` (uint32 flow[n], uint32 shape[n]). Returns the
-    number of rows, or the first that points outside.
+    `tokens` is uint32[2, n], flow and shape, and is written over; `flows` and `shapes` are the lengths of the tables,
+    `memory` is (uint32 last[flows] of 0, uint32 successor[shapes + 1] of 0). Returns the number of rows, or the first
+    that points outside.
     """
-    flow_tokens, shape_tokens = tokens
     last, successor = memory
-    flow_out, shape_out = out
-    n = np.uint64(len(flow_tokens))
+    n = np.uint64(tokens.shape[1])
     known, f = _U0, _M32
     i = _U0
     while i < n:
-        token = np.uint64(flow_tokens[i])
+        token = np.uint64(tokens[_U0, i])
         if token == _U1:
             f = known
         elif token != _U0:
@@ -230,13 +237,13 @@ def read_tokens(tokens: Any, flows: Any, shapes: Any, memory: Any, out: Any) -> 
             return i
         known = max(known, f + _U1)
         context = np.uint64(last[f])
-        shape = np.uint64(shape_tokens[i])
+        shape = np.uint64(tokens[_U1, i])
         if shape == _U0:
             shape = np.uint64(successor[context])
         if shape == _U0 or shape > shapes:
             return i
         successor[context], last[f] = shape, shape
-        flow_out[i], shape_out[i] = f, shape - _U1
+        tokens[_U0, i], tokens[_U1, i] = f, shape - _U1
         i += _U1
     return n
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from synfin.compiled import compiled
+from synfin.compiled import leaf
 from synfin.wire.columns import (
     ACK_NEAR,
     HEADERS,
@@ -58,7 +58,7 @@ _U0, _U1, _U2, _U3 = (np.uint64(n) for n in range(4))
 _M8: Final = np.uint64(0xFF)
 
 
-@compiled
+@leaf
 def shape_fault(shapes: Any, limits: Any) -> Any:
     """Index of the first limit that a shape of uint64[s, 4] breaks, or the number of limits."""
     for k in range(len(limits)):
@@ -75,7 +75,7 @@ def fault_of(shapes: Any) -> str | None:
     return None if found == len(LIMITS) else f"{LIMITS[found][4]} above {LIMITS[found][3]}"
 
 
-@compiled
+@leaf
 def _add_pair(word: Any, place: Any, rows: Any, due: Any) -> None:
     """Count a near and a far column: `place` is (lowest bit, mask, near column, mode of near)."""
     how = (word >> np.uint64(place[0])) & np.uint64(place[1])
@@ -85,8 +85,8 @@ def _add_pair(word: Any, place: Any, rows: Any, due: Any) -> None:
         due[place[2] + 1] += rows
 
 
-@compiled
-def add_due(shapes: Any, uses: Any, due: Any) -> None:
+@leaf
+def _add_due(shapes: Any, uses: Any, due: Any) -> None:
     """Add to uint64 due[VALUES] how many numbers each column must have, for uses[s] rows of each of the shapes."""
     for i in range(len(shapes)):
         s = np.uint64(i)
@@ -109,8 +109,20 @@ def add_due(shapes: Any, uses: Any, due: Any) -> None:
             due[SACK] += rows * _U2 * ((shapes[s, _U2] >> np.uint64(8)) & _M8)
 
 
-@compiled
-def count_uses(shape: Any, uses: Any) -> None:
-    """Add to uint64 uses[s] how many rows have each shape."""
+@leaf
+def find_spans(shapes: Any, shape: Any, uses: Any, spans: Any) -> Any:
+    """Write uint64 spans[VALUES, 2]: where each value column of rows of these shapes lies in a source (values.py).
+
+    `shapes` is uint64[s, 4], `shape` uint32[n] below s, `uses` uint64[s] of 0. Returns the length of the source.
+    """
     for i in range(len(shape)):
         uses[np.uint64(shape[np.uint64(i)])] += _U1
+    for k in range(len(spans)):
+        spans[k, 1] = 0
+    _add_due(shapes, uses, spans[:, 1])
+    at = np.uint64(len(spans))
+    for k in range(len(spans)):
+        spans[k, 0] = at
+        at += spans[k, 1]
+        spans[k, 1] = at
+    return at
