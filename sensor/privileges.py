@@ -50,18 +50,18 @@ def account(chosen: str | None) -> Account | None:
 def drop(who: Account) -> str:
     """Become that user for good, without any capability; a sentence that says what became of it.
 
-    Raises UsageError when the process stays as mighty as before. In a user namespace of its own only root may exist;
-    there the capabilities go and the number stays.
+    Raises UsageError when the process stays as mighty as before. In a user namespace only root may exist, and in a
+    container root may lack the right to become another; there the capabilities go and the number stays.
     """
     _forbid_kernel_caches()
     if who.uid != 0:
         try:
             _become(who)
         except OSError as error:
-            if error.errno != errno.EINVAL:
+            if error.errno not in {errno.EINVAL, errno.EPERM}:
                 raise UsageError(f"-Z {who.name}: {error.strerror}") from None
             _give_up_capabilities()
-            return f"this namespace has no user {who.name}: stays root of it, without capabilities"
+            return f"cannot become {who.name} in this namespace: stays its root, without any capability"
     _give_up_capabilities()
     return f"runs as {who.name}"
 
