@@ -85,7 +85,7 @@ class Stopwatch:
 
 
 def stage_of(name: str, partitions: int, watch: Stopwatch) -> tuple[Any, Any]:
-    """`open_partition` and `decode` for a stage, its kernels compiled and warm."""
+    """`open_partition` and `decode` for a stage."""
     from processor.slices import open_partition as open_core
 
     rows, flows = np.zeros(0, SEGMENT), np.zeros(0, FLOW)
@@ -103,9 +103,6 @@ def stage_of(name: str, partitions: int, watch: Stopwatch) -> tuple[Any, Any]:
         watch.begin()
         return decode(data[1:])
 
-    segments, dictionary = web(20_000)
-    for batch in Batcher(Lane("warm", 1, 0), partitions).add(segments, dictionary, 0):
-        list(open_core(batch.partition, partitions, None, []).apply(decode(encode(batch)), 0, 1))
     return open_partition, no_decode if name == "consume" else real_decode
 
 
@@ -120,6 +117,9 @@ async def consume(config: ProcessorConfig, name: str, batches: int, partitions: 
     app = build_app(config, open_partition, stage_decode)
     starting = asyncio.create_task(app.start())
     deadline = time.monotonic() + TIMEOUT_S
+    while app.worker.assignment is None and not starting.done():
+        await asyncio.wait([starting], timeout=0.02)
+    watch.begun = None  # the kernels have been warmed
     while app.worker.counters.batches < batches:
         if time.monotonic() > deadline or app.crash_reason is not None:
             raise SystemExit(f"{name}: {app.worker.counters} {app.crash_reason!r}")

@@ -9,6 +9,7 @@ acks are off: in a rebalance they pass over messages that nobody applied, or wai
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -26,10 +27,13 @@ from processor.assignment import Assignment
 from processor.health import Counters, Status
 from processor.partition import Kit, Message, PartitionState, Record
 from processor.settings import ProcessorConfig
+from processor.warm import warm
 from synfin.broker import BrokerConfig
 from synfin.errors import BrokerError
 from synfin.wire.batch import Batch
 from synfin.wire.topics import OVERHEAD_BYTES, STATE_MAX_BYTES, Topics
+
+log = logging.getLogger(__name__)
 
 OpenPartition = Callable[[int, int, Any, list[bytes]], PartitionState]
 Decode = Callable[[bytes], Batch]
@@ -39,6 +43,7 @@ REQUEST_TIMEOUT_S: Final = 30.0
 REVOKE_TIMEOUT_S: Final = 4.0  # for the checkpoint; no heartbeat goes out meanwhile
 STOP_TIMEOUT_S: Final = 15.0
 RETRY_S: Final = 1.0
+PATIENCE_S: Final = 5.0  # after which a start that is slow says why
 TICK_S: Final = 0.5
 COMMIT_S: Final = 1.0
 LOOK_S: Final = 5.0
@@ -227,22 +232,26 @@ class Worker:
         self.durable = True  # whether all that was applied is, once stopped
 
     async def prepare(self) -> None:
-        """Wait for a broker and look whether the topics fit."""
+        """Wait for a broker, look whether the topics fit, and have the kernels ready before partitions wait for us."""
         config = self._config
         partitions = config.partitions(await self._reach([*config.by_slice(), config.topics.deadletter.name]))
         producer: Any = self._app.producer
-        self.assignment = Assignment(
-            Kit(
-                packets=self._log,
-                outlet=KafkaOutlet(config.topics, producer._ensure_producer),  # noqa: SLF001  Faust has no other way to it
-                open_state=lambda number, values: self._open_partition(number, partitions, config.core, values),
-                decode=self._decode,
-                commit=self._commit,
-                partitions=partitions,
-                cadence=config.cadence,
-                counters=self.counters,
-            )
+        kit = Kit(
+            packets=self._log,
+            outlet=KafkaOutlet(config.topics, producer._ensure_producer),  # noqa: SLF001  Faust has no other way to it
+            open_state=lambda number, values: self._open_partition(number, partitions, config.core, values),
+            decode=self._decode,
+            commit=self._commit,
+            partitions=partitions,
+            cadence=config.cadence,
+            counters=self.counters,
         )
+        warming = asyncio.create_task(asyncio.to_thread(warm, partitions, kit.open_state, kit.decode))
+        done, _ = await asyncio.wait([warming], timeout=PATIENCE_S)
+        if not done:
+            log.warning("compiling the kernels: the first start on a host takes minutes")
+        await warming
+        self.assignment = Assignment(kit)
 
     async def _reach(self, topics: list[str]) -> dict[str, int]:
         broker, begun = self._config.broker, time.monotonic()

@@ -19,32 +19,36 @@ from tests.integration.processor_batches import ROWS, batch_of, flows_of
 from tests.integration.state_machine import open_partition
 
 ROOT = Path(__file__).resolve().parents[2]
+ROUNDS_MAX = 3000
 
 
 class Feeder(threading.Thread):
-    """Publishes batches to all partitions at a steady pace until it is enough, so that faults fall into the stream."""
+    """Publishes rounds of records at a steady pace until it is enough, so that faults fall into the stream.
 
-    ROUNDS_MAX = 3000
+    What is left then goes out at once where `whole` says so; else it is left out.
+    """
 
-    def __init__(self, rig, pause_s=0.1):
+    def __init__(self, kafka, rounds, pause_s, whole):
         super().__init__(daemon=True)
-        self._rig, self._pause_s = rig, pause_s
+        self._kafka, self._rounds, self._pause_s, self._whole = kafka, iter(rounds), pause_s, whole
         self._enough = threading.Event()
         self.error = None
 
     def run(self):
         try:
-            producer = self._rig.kafka.broker.producer()
-            for _ in range(self.ROUNDS_MAX):
-                self._rig.publish_round(producer)
+            producer = self._kafka.broker.producer()
+            for records in self._rounds:
+                send_all(producer, records, 30)
                 if self._enough.wait(self._pause_s):
                     break
+            for records in self._rounds if self._whole else ():
+                send_all(producer, records, 30)
             producer.close(10)
         except Exception as error:  # noqa: BLE001  the test that waits for the thread says so
             self.error = error
 
     def finish(self):
-        """Publish no more; fails when it had ended by itself, since then a fault may have come after the stream."""
+        """Publish the end; fails when it had come by itself, since then a fault may have come after the stream."""
         assert self.is_alive(), f"the input ended too early: {self.error}"
         self._enough.set()
         self.join(60)
@@ -52,6 +56,7 @@ class Feeder(threading.Thread):
         assert self.error is None
 
     def cancel(self):
+        self._whole = False
         self._enough.set()
         self.join(60)
 
@@ -59,17 +64,12 @@ class Feeder(threading.Thread):
 class Worker:
     """A worker as a process. Ended by whoever started it, at the latest by the rig."""
 
-    def __init__(self, rig, *arguments, **settings):
-        given = {"bootstrap": rig.kafka.bootstrap, "prefix": rig.topics.prefix, **settings}
+    def __init__(self, command, log, environment):
         self.told = False  # to end, or to sleep
-        self.log = rig.folder / f"worker-{len(rig.workers)}.log"
-        with self.log.open("wb") as log:
+        self.log = log
+        with self.log.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.processor_worker", json.dumps(given), *arguments],
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "SYNFIN_COMPILED": "0"},  # batches are tiny: compiled kernels would cost seconds
+                command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **environment}
             )
 
     def signal(self, number):
@@ -112,8 +112,6 @@ class Read:
     def take(self, topic, partition, partitions, message):
         headers = dict(message.headers)
         number, epoch, n = (int(part) for part in headers["synfin_seq"].split(b":"))
-        assert headers["ce_id"] == message.key
-        assert headers["ce_type"] == topic.encode()
         self.misplaced += number % partitions != partition
         self.conflicts += self.by_seq.setdefault((topic, number, epoch, n), message.value) != message.value
         held = self.places.get((topic, number), (epoch, 0))
@@ -132,35 +130,47 @@ class Read:
 class Rig:
     """One test's topics, workers and feeders."""
 
-    def __init__(self, kafka, topics, folder):
+    def __init__(self, kafka, topics, folder, open_partition=open_partition):
         self.kafka, self.topics, self.folder = kafka, topics, folder
+        self._open_partition = open_partition
         self.partitions = topics.partitions
         self.workers, self.feeders = [], []
         self._flows = [flows_of(partition, self.partitions) for partition in range(self.partitions)]
         self._number = 0
         self._clients, self._read_to, self.seen = {}, {}, Read()
 
-    def worker(self, *arguments, **settings):
-        worker = Worker(self, *arguments, **settings)
+    def start(self, command, **environment):
+        worker = Worker([sys.executable, *command], self.folder / f"worker-{len(self.workers)}.log", environment)
         self.workers.append(worker)
         return worker
 
-    def feed(self):
-        feeder = Feeder(self)
+    def worker(self, **settings):
+        """A worker with the tests' state machine. Its batches are tiny: to load compiled kernels would cost seconds."""
+        given = {"bootstrap": self.kafka.bootstrap, "prefix": self.topics.prefix, **settings}
+        return self.start(["-m", "tests.integration.processor_worker", json.dumps(given)], SYNFIN_COMPILED="0")
+
+    def feed(self, rounds=None, pause_s=0.1):
+        """Begin to publish: rounds of records, to the last, or as many small batches as it takes."""
+        feeder = Feeder(self.kafka, rounds or self.small_rounds(ROUNDS_MAX), pause_s, whole=rounds is not None)
         self.feeders.append(feeder)
         feeder.start()
         return feeder
 
-    def publish_round(self, producer):
-        name, number = self.topics.packets.name, self._number
-        self._number += 1
-        batches = [batch_of(self._flows[p], p, self.partitions, number) for p in range(self.partitions)]
-        send_all(producer, [Record(name, batch.partition, None, encode(batch)) for batch in batches], 30)
+    def small_rounds(self, count):
+        """Rounds of one small batch a partition."""
+        for _ in range(count):
+            number, self._number = self._number, self._number + 1
+            batches = [batch_of(self._flows[p], p, self.partitions, number) for p in range(self.partitions)]
+            yield [self.record(batch) for batch in batches]
 
-    def publish(self, rounds):
+    def record(self, batch):
+        return Record(self.topics.packets.name, batch.partition, None, encode(batch))
+
+    def publish(self, count):
+        """Publish rounds of small batches and wait for the broker's word."""
         producer = self.kafka.broker.producer()
-        for _ in range(rounds):
-            self.publish_round(producer)
+        for records in self.small_rounds(count):
+            send_all(producer, records, 30)
         producer.close(10)
 
     @property
@@ -219,7 +229,7 @@ class Rig:
             if upto is not None and message.offset >= upto.get(message.partition, 0):
                 continue
             machine = machines.setdefault(
-                message.partition, open_partition(message.partition, self.partitions, None, [])
+                message.partition, self._open_partition(message.partition, self.partitions, None, [])
             )
             for topic, key, value, _, _, seq in machine.apply(
                 decode(message.value), message.offset, message.timestamp_ms
@@ -246,9 +256,9 @@ class Rig:
                 raise AssertionError(f"{'a worker ended' if gone else f'not within {timeout_s} s'}: {what}\n{said}")
             time.sleep(0.1)
 
-    def until_held_by(self, workers):
+    def until_held_by(self, workers, timeout_s=60):
         """Wait until each of the workers has begun with a partition."""
-        self.until(lambda: all(worker.begun() for worker in workers), "each worker holds partitions")
+        self.until(lambda: all(worker.begun() for worker in workers), "each worker holds partitions", timeout_s)
 
     def until_all_is_out(self, timeout_s=60):
         """Wait until readers have every record of the undisturbed run."""

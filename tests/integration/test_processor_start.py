@@ -1,20 +1,15 @@
 """What a worker says when it cannot work, and how it ends: one line, an exit code, no traceback."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from dataclasses import replace
 
 import pytest
 
 from synfin.broker import Record, send_all
 from synfin.wire.topics import Topics
-from tests.integration.processor_rig import ROOT, Rig
+from tests.integration.processor_rig import Rig
 
 pytestmark = pytest.mark.kafka
 
@@ -93,39 +88,3 @@ def test_a_signal_drains_and_ends_with_0(rig, number):
     assert worker.wait() == 0
     assert rig.read().taken == rig.undisturbed(rig.commits())
     assert "Traceback" not in worker.said()
-
-
-def program(*arguments, **environment):
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, **environment},
-    )
-
-
-def test_a_wrong_flag_is_a_usage_error():
-    worker = program("-m", "processor.cli", "--nonsense")
-    said, _ = worker.communicate(timeout=60)
-    assert worker.returncode == 2
-    assert "--nonsense" in said
-    assert "Traceback" not in said
-
-
-def test_the_module_has_no_app_until_faust_asks_for_it():
-    code = "import processor.app as m; assert 'app' not in vars(m); print(m.app.conf.id, m.app is m.app)"
-    worker = program("-c", code, SYNFIN_PROCESSOR_GROUP="ours", SYNFIN_KAFKA_BROKERS="127.0.0.1:1")
-    said, _ = worker.communicate(timeout=120)
-    assert said.split() == ["ours", "True"]
-
-
-def get(port, path):
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
