@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sensor.lane import STEP_NS, LaneClock
-from sensor.partition import NEVER, OPEN, PLACE, append_rows, place_flows
+from sensor.partition import FLOW_AT, FLOW_WORDS, NEVER, OPEN, PLACE, SEGMENT_WORDS, append_rows, place_flows
 from synfin.wire.batch import GOES_ON, Batch, Lane
 from synfin.wire.key import SLICES
 from synfin.wire.segment import FLOW, SEGMENT
@@ -21,6 +21,7 @@ MAX_AGE_NS: Final = 1_000_000_000
 HEARTBEAT_NS: Final = 10_000_000_000
 # What all open batches together may hold, 50 MiB: with many partitions a batch is closed earlier than at max_rows.
 OPEN_ROWS_MAX: Final = 524_288
+FIRST_ROWS: Final = 512  # what each partition has memory for at first
 # A frame is handed over some time after its capture: the ring gives a block back when it is full or has waited long
 # enough. So a clock that says t proves only that nothing older than this before t is still to come.
 SETTLE_NS: Final = 500_000_000
@@ -28,7 +29,18 @@ SETTLE_NS: Final = 500_000_000
 # 7 500 s (tcp-semantics section 8), and for so long a silent sensor must not be taken for a lost one.
 OPEN_NS: Final = 7_800 * 1_000_000_000
 
-_Block = tuple[npt.NDArray[np.void], npt.NDArray[np.int64], npt.NDArray[np.void]]  # SEGMENT, times, FLOW
+_Words = npt.NDArray[np.uint64]
+_Block = tuple[_Words, npt.NDArray[np.int64], _Words]  # rows, times, flows
+
+
+def _words(rows: npt.NDArray[np.void]) -> _Words:
+    """The same memory as uint64[n, itemsize / 8]."""
+    return np.ascontiguousarray(rows).view(np.uint64).reshape(len(rows), rows.dtype.itemsize // 8)
+
+
+def _rows(words: _Words, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
+    """A copy as rows. Of words, because numpy copies rows field by field, which takes twenty times as long."""
+    return words.copy().view(dtype).reshape(len(words))
 
 
 class Batcher:
@@ -58,14 +70,17 @@ class Batcher:
         self.dropped = 0
         self._max_age_ns = max_age_ns
         self._heartbeat_ns = heartbeat_ns
-        capacity = max(1, min(max_rows, OPEN_ROWS_MAX // partitions))
+        self._most = max(1, min(max_rows, OPEN_ROWS_MAX // partitions))  # rows of a batch
+        self._room = min(self._most, FIRST_ROWS)  # rows that there is memory for in each partition
         self._opened = np.zeros(partitions, OPEN)
         self._opened["generation"] = 1
         self._opened["last_ns"] = NEVER
-        self._rows = np.empty((partitions, capacity), SEGMENT)
-        self._flows = np.empty((partitions, capacity), FLOW)
-        self._index = np.zeros((partitions, 1 << (2 * capacity - 1).bit_length()), np.uint64)
-        self._key = np.frombuffer(os.urandom(56), np.uint64) | np.uint64(1)
+        self._pool = (
+            np.empty((partitions, self._room, SEGMENT_WORDS), np.uint64),
+            np.empty((partitions, self._room, FLOW_WORDS), np.uint64),
+            np.zeros((partitions, 1 << (2 * self._most - 1).bit_length()), np.uint64),
+            np.frombuffer(os.urandom(8 * FLOW_WORDS), np.uint64) | np.uint64(1),
+        )
         self._epoch = 0  # of the open batches; the clock is ahead of it while a step is dealt with
         self._numbers = [0] * partitions
         self._said_ns = np.zeros(partitions, np.int64)  # watermark of the last batch
@@ -78,13 +93,14 @@ class Batcher:
         """
         batches: list[Batch] = []
         self.dropped = dropped
+        rows, dictionary = _words(segments), _words(flows)
         places = np.empty(len(flows), PLACE)
-        place_flows(flows, np.uint64(self.partitions), places)
+        place_flows(dictionary, np.uint64(self.partitions), places)
         high = self.clock.high_ns
         for stretch, times in self.clock.raised(segments["t_ns"]):
             if self.clock.epoch != self._epoch and high is not None:
                 batches += self._step(high, int(times[0]))
-            batches += self._append((segments, times, flows), stretch, places)
+            batches += self._append((rows, times, dictionary), stretch, places)
             high = self.clock.high_ns
         return batches if high is None else batches + self._close_aged(high, high)
 
@@ -113,20 +129,32 @@ class Batcher:
     def _append(self, source: _Block, stretch: slice, places: npt.NDArray[np.void]) -> list[Batch]:
         """Append one stretch of a block, which lies in one clock epoch."""
         batches = []
-        segments, times, flows = source
-        pool = (self._rows, self._flows, self._index, self._key)
+        rows, times, flows = source
         at = stretch.start
         while at < stretch.stop:
             span = np.array((at, stretch.stop), np.uint64)
-            rest = (segments, times[at - stretch.start :], flows)
-            end = int(append_rows(rest, span, places, self._opened, pool))
+            rest = (rows, times[at - stretch.start :], flows)
+            end = int(append_rows(rest, span, places, self._opened, self._pool))
             self.captured += end - at
-            last = int(places[segments[end - 1]["flow"]]["partition"])
-            if self._opened[last]["rows"] == self._rows.shape[1]:
+            last = int(places[int(rows[end - 1, FLOW_AT]) & 0xFFFFFFFF]["partition"])
+            if self._opened[last]["rows"] == self._room < self._most:
+                self._grow()
+            elif self._opened[last]["rows"] == self._most:
                 # Rows behind this one are not sorted yet, so the watermark is its own time and not the clock's.
                 batches.append(self._close(last, int(self._opened[last]["last_ns"])))
             at = end
         return batches
+
+    def _grow(self) -> None:
+        """Make room for twice as many rows in each partition. A quiet sensor never needs it, and stays small."""
+        before, self._room = self._room, min(2 * self._room, self._most)
+        rows, flows, *index = self._pool
+        grown = []
+        for old in (rows, flows):
+            new = np.empty((self.partitions, self._room, old.shape[2]), np.uint64)
+            new[:, :before] = old
+            grown.append(new)
+        self._pool = (grown[0], grown[1], index[0], index[1])
 
     def _step(self, high_ns: int, low_ns: int) -> list[Batch]:
         """End the clock epoch that reached `high_ns`, and begin the one that starts at `low_ns`."""
@@ -149,8 +177,8 @@ class Batcher:
         rows, flows = int(opened["rows"]), int(opened["flows"])
         batch = Batch(
             lane=self.lane,
-            segments=self._rows[partition, :rows].copy(),
-            flows=self._flows[partition, :flows].copy(),
+            segments=_rows(self._pool[0][partition, :rows], SEGMENT),
+            flows=_rows(self._pool[1][partition, :flows], FLOW),
             first_ns=int(opened["first_ns"]) if rows else last_ns,
             last_ns=last_ns,
             partition=partition,

@@ -1,7 +1,7 @@
 """The kernel that sorts rows into the open batches of the partitions, and each batch's flow dictionary with them.
 
 One pass over the rows appends each to its partition, so the order within a partition stays that of capture. The open
-batches lie side by side in arrays of two dimensions, partition first; memory that no row has reached is never touched.
+batches lie side by side in arrays whose first dimension is the partition.
 """
 
 from typing import Any, Final
@@ -10,6 +10,7 @@ import numpy as np
 
 from synfin.compiled import leaf
 from synfin.wire.key import slice_of
+from synfin.wire.segment import FLOW, SEGMENT
 
 OPEN: Final = np.dtype(
     [
@@ -30,38 +31,35 @@ PLACE: Final = np.dtype(  # where a flow of the block at hand stands in its part
 
 _U1: Final = np.uint64(1)
 _U32: Final = np.uint64(32)
-_LOW: Final = np.uint64(0xFFFFFFFF)
+_LOW, _HIGH = np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF << 32)
+SEGMENT_WORDS: Final = SEGMENT.itemsize // 8  # word 0 is t_ns, the lower half of FLOW_AT is flow
+FLOW_AT: Final = 1
+FLOW_WORDS: Final = FLOW.itemsize // 8  # word 0 is hash; the padding, which is the rest of the last, holds 0
+assert (SEGMENT.names or ())[:2] == ("t_ns", "flow")
+assert (FLOW.names or ())[0] == "hash"
 NEVER: Final = -(1 << 63)  # OPEN.last_ns of a partition that had no row
 
 
 @leaf
 def _keyed(flow: Any, key: Any) -> Any:
     """A multilinear hash, uint64 key[7]: a stranger who chooses tuples must not choose where they collide."""
-    h = key[0] + key[1] * flow["lower_ip"][0] + key[2] * flow["lower_ip"][1]
-    h += key[3] * flow["higher_ip"][0] + key[4] * flow["higher_ip"][1]
-    ports = (np.uint64(flow["lower_port"]) << np.uint64(16)) | np.uint64(flow["higher_port"])
-    h += key[5] * ((np.uint64(flow["domain"]) << _U32) | ports) + key[6] * flow["hash"]
+    h = np.uint64(0)
+    for k in range(FLOW_WORDS):
+        h += key[k] * flow[k]
     return h ^ (h >> _U32)
 
 
 @leaf
 def _same(a: Any, b: Any) -> Any:
-    return (
-        a["hash"] == b["hash"]
-        and a["lower_ip"][0] == b["lower_ip"][0]
-        and a["lower_ip"][1] == b["lower_ip"][1]
-        and a["higher_ip"][0] == b["higher_ip"][0]
-        and a["higher_ip"][1] == b["higher_ip"][1]
-        and a["lower_port"] == b["lower_port"]
-        and a["higher_port"] == b["higher_port"]
-        and a["domain"] == b["domain"]
-        and a["family"] == b["family"]
-    )
+    for k in range(FLOW_WORDS):  # noqa: SIM110  numba has no all() of a generator
+        if a[k] != b[k]:
+            return False
+    return True
 
 
 @leaf
 def _dictionary_row(flow: Any, opened: Any, flows: Any, index: Any, key: Any) -> Any:
-    """Row of `flow` in the dictionary `flows` of one open batch, added when it is new.
+    """Row of `flow` in the dictionary `flows` of one open batch, added when it is new; all FLOW as words.
 
     `index` is open addressing over uint64: generation << 32 | row, of a power of two at least twice the rows.
     """
@@ -74,7 +72,8 @@ def _dictionary_row(flow: Any, opened: Any, flows: Any, index: Any, key: Any) ->
             return row
         at = (at + _U1) & mask
     row = opened["flows"]
-    flows[row] = flow
+    for k in range(FLOW_WORDS):
+        flows[row, k] = flow[k]
     index[at] = (generation << _U32) | row
     opened["flows"] += _U1
     return row
@@ -82,11 +81,11 @@ def _dictionary_row(flow: Any, opened: Any, flows: Any, index: Any, key: Any) ->
 
 @leaf
 def place_flows(block_flows: Any, partitions: Any, places: Any) -> None:
-    """Write PLACE[m]: the partition of each flow of a block."""
+    """Write PLACE[m]: the partition of each flow of a block, uint64 block_flows[m, 7]."""
     for i in range(len(block_flows)):
         f = np.uint64(i)
         places[f]["generation"] = np.uint64(0)
-        places[f]["partition"] = slice_of(block_flows[f]["hash"]) % partitions
+        places[f]["partition"] = slice_of(block_flows[f, 0]) % partitions
 
 
 @leaf
@@ -94,14 +93,15 @@ def append_rows(source: Any, span: Any, places: Any, opened: Any, pool: Any) -> 
     """Append rows span[0]:span[1] of a block to their partitions, up to the first that fills one.
 
     `source` is (SEGMENT[n], int64 times of the span's rows, FLOW[m]), `opened` OPEN[partitions], `pool` is
-    (SEGMENT[p, c], FLOW[p, c], uint64 index[p, 2c], uint64 key[7]). Returns the index behind the last row appended.
+    (SEGMENT[p, c], FLOW[p, c], uint64 index[p, k], uint64 key[7]), where SEGMENT and FLOW are uint64 words in one more
+    dimension: numba copies a record byte by byte. Returns the index behind the last row appended.
     """
     segments, times, block_flows = source
     rows, flows, index, key = pool
     capacity = np.uint64(rows.shape[1])
     for i in range(span[0], span[1]):
         at = np.uint64(i)
-        f = np.uint64(segments[at]["flow"])
+        f = segments[at, FLOW_AT] & _LOW
         place = places[f]
         p = place["partition"]
         part = opened[p]
@@ -109,10 +109,11 @@ def append_rows(source: Any, span: Any, places: Any, opened: Any, pool: Any) -> 
             place["row"] = _dictionary_row(block_flows[f], part, flows[p], index[p], key)
             place["generation"] = part["generation"]
         n = part["rows"]
-        rows[p, n] = segments[at]
-        rows[p, n]["flow"] = place["row"]
+        for k in range(SEGMENT_WORDS):
+            rows[p, n, k] = segments[at, k]
         t = times[at - span[0]]
-        rows[p, n]["t_ns"] = t
+        rows[p, n, 0] = t
+        rows[p, n, FLOW_AT] = (segments[at, FLOW_AT] & _HIGH) | place["row"]
         part["last_ns"] = t
         if n == np.uint64(0):
             part["first_ns"] = t

@@ -295,3 +295,19 @@ def test_memory_is_bounded_with_many_partitions():
 def test_what_cannot_be_is_refused(partitions, rows):
     with pytest.raises(ValueError, match=r"partitions|rows"):
         Batcher(LANE, partitions, max_rows=rows)
+
+
+def test_a_batch_outgrows_the_first_memory_and_keeps_its_rows_and_flows():
+    rows, flows = traffic(5_000, 700, gap=1_000)
+    batches = run(Batcher(LANE, 2, max_age_ns=1 << 62), cut(rows, flows, [333]))
+    check_lane(batches, 2)
+    assert [batch.number for batch in batches] == [0, 0]
+    for batch in batches:
+        expected = rows[flows["hash"][rows["flow"]] % 384 % 2 == batch.partition]
+        assert batch.segments["seq"].tolist() == expected["seq"].tolist()
+        assert batch.flows[batch.segments["flow"]].tobytes() == flows[expected["flow"]].tobytes()
+
+
+def test_a_small_batch_is_closed_before_the_first_memory_is_full():
+    rows, flows = traffic(100, 1, gap=1)
+    assert [len(batch.segments) for batch in Batcher(LANE, 1, max_rows=40).add(rows, flows, 0)] == [40, 40]

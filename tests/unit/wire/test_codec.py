@@ -1,8 +1,10 @@
 """What the bytes of a batch hold, what they cost, and what is refused with which words."""
 
+import hashlib
 import struct
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import crc32c
 import numpy as np
@@ -427,3 +429,16 @@ def test_many_shapes_that_fall_into_one_place_of_the_index_come_back():
     batch.segments["mss"] = rng.integers(0, 65_536, 5_000)
     batch.segments["wscale"] = rng.integers(0, 256, 5_000)
     assert same(decode(encode(batch)), batch)
+
+
+@pytest.mark.parametrize(
+    ("name", "digest", "number"),
+    [
+        ("likely", "1bc6096c7818aed91dac03e7d6c7a08b0da09bcca81ee49edcd1cc4981004aa1", 6994850876311745161),
+        ("wild", "d37e9f1be24845555883003a94d8ca07898c78e3b40f804a4355abdc6e5faf07", 4627081126000610711),
+    ],
+)
+def test_bytes_that_were_written_when_version_1_was_fixed_still_say_the_same(name, digest, number):
+    batch = decode((Path(__file__).parent / f"batch_v1_{name}.bin").read_bytes())
+    assert hashlib.sha256(batch.segments.tobytes() + batch.flows.tobytes()).hexdigest() == digest
+    assert (batch.number, batch.lane) == (number, LANE)
