@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final
 
 from synfin.errors import EXIT_INCOMPLETE, EXIT_OK
+from synfin.small import plain_if_small
 
 SHOWN_MAX: Final = 20  # connections without a choice
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Draw them; the exit code."""
+    plain_if_small([args.file])
     from synfin.embedded import Reading, local_of, sources_of
     from synfin.errors import UsageError
 

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from synfin.errors import EXIT_INCOMPLETE, EXIT_OK
+from synfin.small import plain_if_small
 
 if TYPE_CHECKING:
     from synfin.printing import Printer
@@ -47,6 +48,7 @@ def _printer(args: argparse.Namespace) -> "Printer":
 
 def main(args: argparse.Namespace) -> int:
     """Read the files; the exit code."""
+    plain_if_small([*args.files, *(named.partition("=")[2] for named in args.sensor)])
     from processor.tcp.machine import Limits
     from synfin.embedded import Reading, local_of, sources_of
     from synfin.printing import Progress

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from synfin.errors import EXIT_FAILED, EXIT_INCOMPLETE, EXIT_OK
+from synfin.small import plain_if_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Capture, or read, and print; the exit code."""
+    if args.files:
+        plain_if_small(args.files)
     from synfin.printing import JsonPrinter, TextPrinter
 
     printer: Printer = JsonPrinter(events=args.events) if args.json or args.events else TextPrinter()
