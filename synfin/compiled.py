@@ -17,6 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from synfin.inner import inner as wrap
+from synfin.inner import pipelines
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 ENABLED: Final = os.environ.get("SYNFIN_COMPILED", "1") != "0"
@@ -90,21 +93,28 @@ def _numba() -> Any:
     return numba
 
 
-def _compile(function: F, **more: bool) -> F:
+def _cached_in(function: Callable[..., Any]) -> Any:
     numba = _numba()
     numba.config.CACHE_DIR = str(cache_folder() / source_digest(function.__module__))
-    result: F = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", **more)(function)
-    return result
+    return numba
 
 
-def compiled(function: F) -> F:
-    """Compile at first call, cached on disk; as it stands when compilation is off."""
-    if ENABLED:
-        return _compile(function)
+def _plain(function: F) -> F:
     import numpy as np  # noqa: PLC0415
 
     np.seterr(over="ignore")  # hashes wrap around, as they do when compiled
     return function
+
+
+_OPTIONS: Final = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+
+
+def compiled(function: F) -> F:
+    """Compile at first call, cached on disk; as it stands when compilation is off. What Python calls."""
+    if not ENABLED:
+        return _plain(function)
+    result: F = _cached_in(function).njit(cache=True, pipeline_class=pipelines()[1], **_OPTIONS)(function)
+    return result
 
 
 def leaf(function: F) -> F:
@@ -112,4 +122,17 @@ def leaf(function: F) -> F:
 
     For what runs for every packet: it takes a third of the time. A leaf makes and returns no array.
     """
-    return _compile(function, forceinline=True, _nrt=False) if ENABLED else compiled(function)
+    if not ENABLED:
+        return _plain(function)
+    result: F = _cached_in(function).njit(cache=True, forceinline=True, _nrt=False, **_OPTIONS)(function)
+    return result
+
+
+def inner(function: F) -> F:
+    """Compile into the kernels that call it, and only there; from Python it runs as it stands. It makes no array."""
+    return wrap(_numba(), _plain(function), forceinline=False, **_OPTIONS) if ENABLED else _plain(function)
+
+
+def inlined(function: F) -> F:
+    """An inner function that is never called, but put wherever it is named: small, or once for each packet."""
+    return wrap(_numba(), _plain(function), forceinline=True, **_OPTIONS) if ENABLED else _plain(function)

@@ -45,13 +45,13 @@ from processor.tcp.layout import (
 )
 from processor.tcp.seqnum import distance, latest, plus
 from processor.tcp.step import PRESUMED, after, segment_end, step, step_as
-from synfin.compiled import compiled
+from synfin.compiled import inner
 from synfin.wire.segment import ACK, FIN, MARK_FRAGMENT, OPT_TS, RST, SYN
 
 PAWS_IDLE_NS: Final = 24 * 86_400 * 1_000_000_000  # RFC 7323 section 5.5: after 24 days ts_recent means nothing
 
 
-@compiled
+@inner
 def receive(work: Any, me: Any, peer: Any, x: Any) -> None:
     """Apply segment x to the endpoint that it reached."""
     me["undo_step"] = work["filed"] + work["n"]
@@ -67,7 +67,7 @@ def receive(work: Any, me: Any, peer: Any, x: Any) -> None:
         _synchronized(work, me, peer, x)
 
 
-@compiled
+@inner
 def _without_connection(work: Any, me: Any, x: Any) -> None:
     flags = np.int64(x["flags"])
     if flags & (RST | FIN) or not flags & SYN:
@@ -83,7 +83,7 @@ def _without_connection(work: Any, me: Any, x: Any) -> None:
         _in_syn_sent(work, me, x)
 
 
-@compiled
+@inner
 def presume_syn(work: Any, me: Any, x: Any) -> None:
     """A SYN,ACK comes to an endpoint of which nothing was seen: the capture began after its SYN."""
     me["iss"] = plus(x["ack"], -1)
@@ -93,7 +93,7 @@ def presume_syn(work: Any, me: Any, x: Any) -> None:
     step_as(work, me, TX_SYN, PRESUMED)
 
 
-@compiled
+@inner
 def _take_syn(me: Any, x: Any) -> None:
     me["irs"] = x["seq"]
     me["rcv_nxt"] = plus(x["seq"], 1)
@@ -104,7 +104,7 @@ def _take_syn(me: Any, x: Any) -> None:
         me["bits"] |= TS_SEEN
 
 
-@compiled
+@inner
 def _in_syn_sent(work: Any, me: Any, x: Any) -> None:
     """Section 3.10.7.3."""
     flags = np.int64(x["flags"])
@@ -126,7 +126,7 @@ def _in_syn_sent(work: Any, me: Any, x: Any) -> None:
             step(work, me, RX_SYN)
 
 
-@compiled
+@inner
 def _in_time_wait(work: Any, me: Any, x: Any) -> None:
     flags = np.int64(x["flags"])
     if flags & RST:
@@ -136,7 +136,7 @@ def _in_time_wait(work: Any, me: Any, x: Any) -> None:
         me["state_ns"] = work["t_ns"]  # eighth: restart the 2 MSL time-out
 
 
-@compiled
+@inner
 def reset_acceptable(me: Any, x: Any) -> Any:
     """RFC 5961 section 3.2: a RST counts at RCV.NXT exactly; inside the window it only draws a challenge ACK."""
     if not me["bits"] & RCV_KNOWN:
@@ -151,7 +151,7 @@ def reset_acceptable(me: Any, x: Any) -> Any:
     return off > 0 and distance(x["seq"], me["sack_max"]) == 0
 
 
-@compiled
+@inner
 def _outside(me: Any, x: Any) -> Any:
     """First check, in Linux's form: wholly before what it last acknowledged, or beyond the window."""
     if not me["bits"] & RCV_KNOWN:
@@ -161,7 +161,7 @@ def _outside(me: Any, x: Any) -> Any:
     return bool(me["bits"] & EDGE_KNOWN) and after(x["seq"], latest(me["edge"], me["rcv_nxt"]))
 
 
-@compiled
+@inner
 def _too_old(me: Any, x: Any) -> Any:
     """PAWS, RFC 7323 section 5. A segment without the option is taken, as Linux does."""
     if not (me["bits"] & TS_OK and me["bits"] & TS_SEEN and x["options"] & OPT_TS):
@@ -171,7 +171,7 @@ def _too_old(me: Any, x: Any) -> Any:
     return distance(x["tsval"], me["ts_recent"]) < 0
 
 
-@compiled
+@inner
 def _synchronized(work: Any, me: Any, peer: Any, x: Any) -> None:
     """Section 3.10.7.4."""
     flags = np.int64(x["flags"])
@@ -202,14 +202,14 @@ def _synchronized(work: Any, me: Any, peer: Any, x: Any) -> None:
             take_fin(work, me)
 
 
-@compiled
+@inner
 def take_fin(work: Any, me: Any) -> None:
     """RCV.NXT has passed the peer's FIN. That a hole before a FIN was filled, the endpoint's own ACK says."""
     if step(work, me, RX_FIN):
         me["bits"] |= FIN_RECEIVED
 
 
-@compiled
+@inner
 def _acknowledge(work: Any, me: Any, peer: Any, x: Any) -> Any:
     """Fifth check: move SND.UNA. False when the segment is dropped for its acknowledgment number."""
     if me["state"] == SYN_RECEIVED:

@@ -74,7 +74,7 @@ from processor.tcp.step import (
     take_back,
     take_back_last,
 )
-from synfin.compiled import compiled
+from synfin.compiled import inner
 from synfin.wire.segment import (
     ACK,
     FIN,
@@ -101,7 +101,7 @@ UNREAD_DATA: Final = 1 << 4
 LINGER0_OR_KILL: Final = 1 << 5
 
 
-@compiled
+@inner
 def transmit(work: Any, me: Any, peer: Any, x: Any) -> None:
     """Apply segment x to the endpoint that sent it."""
     flags = np.int64(x["flags"])
@@ -127,7 +127,7 @@ def transmit(work: Any, me: Any, peer: Any, x: Any) -> None:
         _closes(work, me, x)
 
 
-@compiled
+@inner
 def _plausible(me: Any, peer: Any, x: Any) -> Any:
     """Whether a segment can be from the endpoint that it names, as far as its receiver's own host knows."""
     flags = np.int64(x["flags"])
@@ -144,7 +144,7 @@ def _plausible(me: Any, peer: Any, x: Any) -> Any:
     return distance(x["tsval"], peer["ts_recent"]) >= 0
 
 
-@compiled
+@inner
 def reset_form(me: Any, x: Any) -> Any:
     """REPLY, ABORT or FOREIGN: what a RST of this endpoint is by its numbers alone."""
     acked = np.int64(x["flags"]) & ACK
@@ -158,7 +158,7 @@ def reset_form(me: Any, x: Any) -> Any:
     return FOREIGN
 
 
-@compiled
+@inner
 def _reset(work: Any, me: Any, peer: Any, x: Any) -> None:
     state = me["state"]
     form = reset_form(me, x)
@@ -203,7 +203,7 @@ def _reset(work: Any, me: Any, peer: Any, x: Any) -> None:
         me["bits"] |= RST_SENT
 
 
-@compiled
+@inner
 def _cause(me: Any, peer: Any, form: Any) -> Any:
     """Causes that fit a RST, as bits: unread data and linger cannot be told apart on the wire once data has come."""
     if form == REPLY:
@@ -215,7 +215,7 @@ def _cause(me: Any, peer: Any, form: Any) -> Any:
     return 0
 
 
-@compiled
+@inner
 def _learn_options(me: Any, x: Any) -> None:
     """Options of a SYN or SYN,ACK."""
     options = np.int64(x["options"])
@@ -227,7 +227,7 @@ def _learn_options(me: Any, x: Any) -> None:
         me["bits"] |= SACK_OK
 
 
-@compiled
+@inner
 def _begin(me: Any, x: Any) -> None:
     """Take the sequence numbers of the SYN that the endpoint sent."""
     me["iss"] = x["seq"]
@@ -238,7 +238,7 @@ def _begin(me: Any, x: Any) -> None:
     _learn_options(me, x)
 
 
-@compiled
+@inner
 def _syn(work: Any, me: Any, x: Any) -> None:
     state = me["state"]
     if state == SYN_SENT and distance(x["seq"], me["iss"]) == 0:
@@ -260,7 +260,7 @@ def _syn(work: Any, me: Any, x: Any) -> None:
         step(work, me, RX_SYN)
 
 
-@compiled
+@inner
 def _syn_ack(work: Any, me: Any, peer: Any, x: Any) -> None:
     state = me["state"]
     if state in (SYN_RECEIVED, ESTABLISHED):
@@ -296,7 +296,7 @@ def _syn_ack(work: Any, me: Any, peer: Any, x: Any) -> None:
     me["bits"] &= ~np.uint32(SYN_PENDING)
 
 
-@compiled
+@inner
 def _talks_on(work: Any, me: Any, peer: Any, x: Any) -> None:
     """Take back what the endpoint's own segment contradicts: it goes on as if it had not received that."""
     event = me["last_event"]
@@ -312,7 +312,7 @@ def _talks_on(work: Any, me: Any, peer: Any, x: Any) -> None:
         me["rcv_nxt"] = x["ack"]
 
 
-@compiled
+@inner
 def _opened(work: Any, me: Any, peer: Any, x: Any) -> None:
     """What a segment without SYN says of the handshake."""
     state = me["state"]
@@ -344,7 +344,7 @@ def _opened(work: Any, me: Any, peer: Any, x: Any) -> None:
         step_as(work, me, TX_EST, PRESUMED)
 
 
-@compiled
+@inner
 def _acknowledges(work: Any, me: Any, peer: Any, x: Any) -> None:
     """What the acknowledgment number proves: everything before it was received."""
     ack = np.int64(x["ack"])
@@ -372,7 +372,7 @@ def _acknowledges(work: Any, me: Any, peer: Any, x: Any) -> None:
     _window(me, peer, x)
 
 
-@compiled
+@inner
 def _unseen(work: Any, me: Any, peer: Any, x: Any) -> None:
     """It acknowledges what its peer was not seen to send: a hole in the capture, or a FIN that fell into it."""
     over = distance(x["ack"], peer["snd_nxt"])
@@ -387,7 +387,7 @@ def _unseen(work: Any, me: Any, peer: Any, x: Any) -> None:
     peer["snd_nxt"] = x["ack"]
 
 
-@compiled
+@inner
 def imply_fin(work: Any, me: Any, fin_end: Any) -> None:
     """The endpoint sent a FIN that the capture missed."""
     me["fin_end"] = fin_end
@@ -397,7 +397,7 @@ def imply_fin(work: Any, me: Any, fin_end: Any) -> None:
     step_as(work, me, TX_FIN, INFERRED)
 
 
-@compiled
+@inner
 def _window(me: Any, peer: Any, x: Any) -> None:
     """Its right edge, and the highest block that it acknowledged selectively."""
     me["rcv_wup"] = x["ack"]
@@ -418,7 +418,7 @@ def _window(me: Any, peer: Any, x: Any) -> None:
             me["sack_max"] = right
 
 
-@compiled
+@inner
 def _sends(work: Any, me: Any, x: Any) -> None:
     """Its own sequence numbers: new bytes, repeated ones, and a jump over what the capture missed."""
     length = np.int64(x["len"])
@@ -448,7 +448,7 @@ def _sends(work: Any, me: Any, x: Any) -> None:
     me["bits"] &= ~np.uint32(BAD_ACK)
 
 
-@compiled
+@inner
 def _closes(work: Any, me: Any, x: Any) -> None:
     if me["bits"] & FIN_SENT:
         me["state_ns"] = work["t_ns"]

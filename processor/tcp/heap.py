@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from synfin.compiled import compiled
+from synfin.compiled import inner
 
 _NONE = np.uint64(0)
 
 
-@compiled
+@inner
 def _before(a: Any, b: Any) -> Any:
     if a["deadline_ns"] != b["deadline_ns"]:
         return a["deadline_ns"] < b["deadline_ns"]
     return a["serial"] < b["serial"]
 
 
-@compiled
+@inner
 def _meld(views: Any, a: Any, b: Any) -> Any:
     """Join two heaps given by their roots; the root of both."""
     if a == _NONE:
@@ -41,7 +41,7 @@ def _meld(views: Any, a: Any, b: Any) -> Any:
     return a
 
 
-@compiled
+@inner
 def _meld_children(views: Any, first: Any) -> Any:
     """Join a list of siblings, pairwise from the left and then from the right."""
     pairs = _NONE
@@ -67,7 +67,7 @@ def _meld_children(views: Any, first: Any) -> Any:
     return root
 
 
-@compiled
+@inner
 def _cut(views: Any, v: Any) -> None:
     """Take v, which is no root, and all below it out of its siblings."""
     view = views[v]
@@ -82,7 +82,7 @@ def _cut(views: Any, v: Any) -> None:
     view["previous"] = 0
 
 
-@compiled
+@inner
 def heap_push(views: Any, root: Any, v: Any) -> Any:
     """Add v; the new root."""
     view = views[v]
@@ -92,7 +92,7 @@ def heap_push(views: Any, root: Any, v: Any) -> Any:
     return _meld(views, root, v)
 
 
-@compiled
+@inner
 def heap_remove(views: Any, root: Any, v: Any) -> Any:
     """Take v out; the new root."""
     below = _meld_children(views, np.uint64(views[v]["child"]))
@@ -103,7 +103,7 @@ def heap_remove(views: Any, root: Any, v: Any) -> Any:
     return _meld(views, root, below)
 
 
-@compiled
+@inner
 def heap_move(views: Any, root: Any, v: Any, deadline_ns: Any) -> Any:
     """Give v another deadline; the new root."""
     root = heap_remove(views, root, v)

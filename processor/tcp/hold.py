@@ -24,7 +24,7 @@ from processor.tcp.figure5 import (
 from processor.tcp.layout import NO_STEP, RCV_KNOWN
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, INFERRED, OBSERVED, after, segment_end, stamp
-from synfin.compiled import compiled
+from synfin.compiled import inner
 from synfin.wire.segment import ACK, FIN, OPT_TS, RST, SYN
 
 HOLD_MAX: Final = 32  # of one endpoint; then the oldest is assumed to have arrived
@@ -34,7 +34,7 @@ NEVER_NS: Final = (1 << 63) - 1
 _NONE: Final = np.uint64(0)
 
 
-@compiled
+@inner
 def matters(me: Any, x: Any) -> Any:
     """Whether a segment towards the endpoint can change its state."""
     state = me["state"]
@@ -46,7 +46,7 @@ def matters(me: Any, x: Any) -> Any:
     return state in (SYN_SENT, SYN_RECEIVED, FIN_WAIT_1, CLOSING, LAST_ACK)
 
 
-@compiled
+@inner
 def direct(work: Any, me: Any, peer: Any, x: Any) -> Any:
     """What needs no proof: a SYN to an endpoint of which nothing is known but that it may listen. True when done."""
     state = me["state"]
@@ -61,7 +61,7 @@ def direct(work: Any, me: Any, peer: Any, x: Any) -> Any:
     return False
 
 
-@compiled
+@inner
 def hold_row(control: Any, holds: Any, x: Any) -> Any:
     """A row of the pool with a copy of the segment; its number."""
     h = np.uint64(control["holds_free"])
@@ -73,7 +73,7 @@ def hold_row(control: Any, holds: Any, x: Any) -> Any:
     return h
 
 
-@compiled
+@inner
 def hold(control: Any, holds: Any, me: Any, x: Any, expected: Any) -> None:
     """Queue a segment; `expected` is the sequence number that its sender had reached."""
     h = hold_row(control, holds, x)
@@ -86,7 +86,7 @@ def hold(control: Any, holds: Any, me: Any, x: Any, expected: Any) -> None:
     me["hold_n"] += 1
 
 
-@compiled
+@inner
 def copy_segment(to: Any, x: Any) -> None:
     """Copy what the core reads of a segment."""
     to["t_ns"] = x["t_ns"]
@@ -106,7 +106,7 @@ def copy_segment(to: Any, x: Any) -> None:
     to["sack_n"] = 0  # a SACK block in it says nothing of the one who receives it
 
 
-@compiled
+@inner
 def free_hold(control: Any, holds: Any, h: Any) -> None:
     """Give a row back to the pool."""
     holds[h]["next"] = control["holds_free"]
@@ -114,7 +114,7 @@ def free_hold(control: Any, holds: Any, h: Any) -> None:
     control["holds_left"] += 1
 
 
-@compiled
+@inner
 def _pop(control: Any, holds: Any, me: Any) -> None:
     h = np.uint64(me["hold_head"])
     me["hold_head"] = holds[h]["next"]
@@ -122,14 +122,14 @@ def _pop(control: Any, holds: Any, me: Any) -> None:
     free_hold(control, holds, h)
 
 
-@compiled
+@inner
 def drop_holds(control: Any, holds: Any, me: Any) -> None:
     """Forget all that waits."""
     while me["hold_n"]:
         _pop(control, holds, me)
 
 
-@compiled
+@inner
 def _proves(x: Any, held: Any) -> Any:
     """Whether segment x of an endpoint shows that it had received the held one."""
     if not np.int64(x["flags"]) & ACK:
@@ -150,7 +150,7 @@ def _proves(x: Any, held: Any) -> Any:
     return False
 
 
-@compiled
+@inner
 def _apply_head(control: Any, holds: Any, work: Any, me: Any, peer: Any) -> None:
     """Apply the oldest with the stamps that are set."""
     row = holds[np.uint64(me["hold_head"])]
@@ -165,7 +165,7 @@ def _apply_head(control: Any, holds: Any, work: Any, me: Any, peer: Any) -> None
     _pop(control, holds, me)
 
 
-@compiled
+@inner
 def release(core: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
     """Apply what the endpoint's own segment x proves it to have received before."""
     control, holds = core.control[_NONE], core.holds
@@ -183,7 +183,7 @@ def release(core: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
     stamp(work, x["t_ns"], x["t_ns"], 0, OBSERVED)
 
 
-@compiled
+@inner
 def _last_proved(holds: Any, me: Any, x: Any) -> Any:
     """How many of the waiting segments x proves: all up to the last that it names."""
     proved = 0
@@ -195,7 +195,7 @@ def _last_proved(holds: Any, me: Any, x: Any) -> Any:
     return proved
 
 
-@compiled
+@inner
 def _answered(holds: Any, me: Any, x: Any) -> Any:
     """How many of the waiting segments go up to the one that a RST answers, which is set as the endpoint's last."""
     answered = 0
@@ -213,13 +213,13 @@ def _answered(holds: Any, me: Any, x: Any) -> Any:
     return answered
 
 
-@compiled
+@inner
 def _age_ns(view: Any) -> Any:
     rtt = max(view["syn_rtt_ns"], 0) + max(view["ack_rtt_ns"], 0)
     return max(AGE_NS_MIN, 2 * rtt)
 
 
-@compiled
+@inner
 def hold_deadline(holds: Any, view: Any, me: Any) -> Any:
     """When the oldest that waits is to be assumed received; NEVER_NS for none."""
     if not me["hold_n"]:
@@ -234,7 +234,7 @@ def hold_deadline(holds: Any, view: Any, me: Any) -> Any:
     return held["t_ns"] + age
 
 
-@compiled
+@inner
 def assume(core: Any, work: Any, view: Any, me: Any, peer: Any, until_ns: Any) -> None:
     """Apply as assumed what has waited beyond its deadline, for deadlines up to `until_ns`."""
     control, holds = core.control[_NONE], core.holds
@@ -242,7 +242,7 @@ def assume(core: Any, work: Any, view: Any, me: Any, peer: Any, until_ns: Any) -
         assume_head(control, holds, work, view, me, peer)
 
 
-@compiled
+@inner
 def assume_head(control: Any, holds: Any, work: Any, view: Any, me: Any, peer: Any) -> None:
     """Apply the oldest as assumed."""
     seen = holds[np.uint64(me["hold_head"])]["segment"]["t_ns"]

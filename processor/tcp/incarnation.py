@@ -16,26 +16,26 @@ from processor.tcp.seqnum import distance
 from processor.tcp.step import after
 from processor.tcp.story import REUSED
 from processor.tcp.views import begun_anew, close_view, open_view
-from synfin.compiled import compiled
+from synfin.compiled import inner
 from synfin.wire.segment import ACK, FIN, HIGHER, OPT_TS, RST, SYN
 
 _NONE = np.uint64(0)
 _ONE = np.uint64(1)
 
 
-@compiled
+@inner
 def side_of(x: Any) -> Any:
     """Side of the end that sent the segment."""
     return _ONE if x["sender"] == HIGHER else _NONE
 
 
-@compiled
+@inner
 def opens(x: Any) -> Any:
     """Whether it is a SYN without ACK, and nothing odd."""
     return np.int64(x["flags"]) & (SYN | ACK | RST | FIN) == SYN
 
 
-@compiled
+@inner
 def _newer(peer: Any, x: Any) -> Any:
     """Whether TIME-WAIT gives way to this SYN: RFC 6191, RFC 9293 section 3.10.7.4 first check."""
     if not peer["bits"] & RCV_KNOWN or after(x["seq"], peer["rcv_nxt"]):
@@ -43,7 +43,7 @@ def _newer(peer: Any, x: Any) -> Any:
     return bool(peer["bits"] & TS_SEEN and x["options"] & OPT_TS) and after(x["tsval"], peer["ts_recent"])
 
 
-@compiled
+@inner
 def _free_to_begin(peer: Any, x: Any) -> Any:
     """Whether nothing stands in the way of a new connection at the endpoint that the SYN goes to."""
     state = peer["state"]
@@ -52,7 +52,7 @@ def _free_to_begin(peer: Any, x: Any) -> Any:
     return state in (UNKNOWN, CLOSED, LISTEN, SYN_SENT)
 
 
-@compiled
+@inner
 def _same_attempt(me: Any, peer: Any, x: Any) -> Any:
     """Whether a SYN belongs to the incarnation at hand: the first of its sender, or its repetition."""
     if me["bits"] & ISS_KNOWN and me["syn_count"]:
@@ -63,7 +63,7 @@ def _same_attempt(me: Any, peer: Any, x: Any) -> Any:
     return state in (UNKNOWN, SYN_SENT, LISTEN)
 
 
-@compiled
+@inner
 def incarnation(core: Any, v: Any, x: Any) -> Any:
     """The view that a SYN belongs to: v itself, a new one, or 0 when the SYN waits."""
     view, side = core.views[v], side_of(x)
@@ -80,13 +80,13 @@ def incarnation(core: Any, v: Any, x: Any) -> Any:
     return _NONE
 
 
-@compiled
+@inner
 def _is_waiting(core: Any, view: Any, x: Any) -> Any:
     """Whether x repeats the SYN that waits."""
     return distance(core.holds[np.uint64(view["tentative"])]["segment"]["seq"], x["seq"]) == 0
 
 
-@compiled
+@inner
 def _wait(core: Any, view: Any, x: Any) -> None:
     """Keep the SYN; its repetition changes nothing, one with yet another ISN takes its place."""
     control, holds = core.control[_NONE], core.holds
@@ -97,7 +97,7 @@ def _wait(core: Any, view: Any, x: Any) -> None:
     view["tentative"] = hold_row(control, holds, x)
 
 
-@compiled
+@inner
 def _replace(core: Any, v: Any, x: Any) -> Any:
     """End the view and begin the next incarnation with segment x; its number."""
     view, side = core.views[v], side_of(x)
@@ -111,7 +111,7 @@ def _replace(core: Any, v: Any, x: Any) -> Any:
     return open_view(core, view, queue, x, gen)
 
 
-@compiled
+@inner
 def renew(core: Any, v: Any) -> Any:
     """The waiting SYN was real: begin the incarnation that it opened; the number of its view, with the SYN unapplied.
 
@@ -123,7 +123,7 @@ def renew(core: Any, v: Any) -> Any:
     return _replace(core, v, work["segment"])
 
 
-@compiled
+@inner
 def verdict(core: Any, view: Any, x: Any) -> Any:
     """What a segment says of the SYN that waits: 1 it was real, -1 it was not, 0 nothing."""
     syn = core.holds[np.uint64(view["tentative"])]["segment"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from synfin.compiled import compiled
+from synfin.compiled import compiled, inner
 
 _U1: Final = np.uint64(1)
 _U29: Final = np.uint64(29)
@@ -19,13 +19,13 @@ _M0: Final = np.uint64(0xD6E8FEB86659FD93)  # odd multipliers with about half of
 _M1: Final = np.uint64(0xA5CB9243F6B0F3B5)
 
 
-@compiled
+@inner
 def _mix(h: Any, word: Any) -> Any:
     h = (h ^ np.uint64(word)) * _M0
     return h ^ (h >> _U29)
 
 
-@compiled
+@inner
 def keyed_hash(control: Any, flow: Any, lane: Any) -> Any:
     """Hash of a tuple (a FLOW, or a VIEW: the fields are the same) within a lane."""
     h = control["key_0"]
@@ -39,7 +39,7 @@ def keyed_hash(control: Any, flow: Any, lane: Any) -> Any:
     return h ^ (h >> _U32)
 
 
-@compiled
+@inner
 def same_tuple(a: Any, b: Any) -> Any:
     """Whether two rows that name a tuple name the same one."""
     return (
@@ -54,7 +54,7 @@ def same_tuple(a: Any, b: Any) -> Any:
     )
 
 
-@compiled
+@inner
 def find(index: Any, views: Any, mask: Any, h: Any, flow: Any, lane: Any) -> Any:
     """Number of the view of this tuple in this lane, 0 for none."""
     tag = h & ~_LOW
@@ -69,7 +69,7 @@ def find(index: Any, views: Any, mask: Any, h: Any, flow: Any, lane: Any) -> Any
     return _EMPTY
 
 
-@compiled
+@inner
 def insert(index: Any, mask: Any, h: Any, v: Any) -> None:
     """Add a view that is not in the table."""
     at = (h >> _U32) & mask
@@ -78,7 +78,7 @@ def insert(index: Any, mask: Any, h: Any, v: Any) -> None:
     index[at] = (h & ~_LOW) | np.uint64(v)
 
 
-@compiled
+@inner
 def remove(index: Any, mask: Any, h: Any, v: Any) -> None:
     """Take a view out, and move back what stood behind it only for want of room."""
     at = (h >> _U32) & mask

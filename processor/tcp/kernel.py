@@ -32,7 +32,7 @@ from processor.tcp.step import ASSUMED, OBSERVED, TIMER, segment_end, stamp, ste
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
 from processor.tcp.timers import SYN_SENT_NS, state_deadline, view_deadline
 from processor.tcp.views import LOG_MAX, close_view, file_steps, note_packet, open_view, settle
-from synfin.compiled import compiled
+from synfin.compiled import compiled, inner
 from synfin.wire.key import SLICES, slice_of
 from synfin.wire.segment import ACK, CSUM_BAD, FIN, HIGHER, ICMP, LOWER, MARK_DUPLICATE, RST, SYN
 
@@ -56,7 +56,7 @@ ICMP_FRAGMENTATION_NEEDED: Final = 4  # code of type 3
 ICMP6_PACKET_TOO_BIG: Final = 2  # type
 
 
-@compiled
+@inner
 def has_room(control: Any) -> Any:
     """Whether pools and outputs have room for one turn of the loop."""
     return (
@@ -107,7 +107,7 @@ def drive(addresses: Any, segments: Any, flows: Any, seen: Any) -> Any:
     return True
 
 
-@compiled
+@inner
 def _end_all(core: Any, queue: Any, reason: Any) -> Any:
     """End all views of a queue for a reason. False when there is no room to go on."""
     v = np.uint64(core.queues[queue]["root"])
@@ -125,12 +125,12 @@ def _end_all(core: Any, queue: Any, reason: Any) -> Any:
     return True
 
 
-@compiled
+@inner
 def _is_view(view: Any, flow: Any, lane: Any) -> Any:
     return bool(view["marks"] & VIEW_LIVE) and np.uint64(view["lane"]) == lane and same_tuple(view, flow)
 
 
-@compiled
+@inner
 def begin(core: Any, view: Any) -> Any:
     """The record for what happens to a view now, emptied."""
     work = core.work[_NONE]
@@ -140,7 +140,7 @@ def begin(core: Any, view: Any) -> Any:
     return work
 
 
-@compiled
+@inner
 def fire_until(core: Any, queue: Any, t_ns: Any) -> Any:
     """Fire the deadlines of a queue up to t_ns. False when there is no room to go on."""
     root = np.uint64(core.queues[queue]["root"])
@@ -152,7 +152,7 @@ def fire_until(core: Any, queue: Any, t_ns: Any) -> Any:
     return True
 
 
-@compiled
+@inner
 def _apply_row(core: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
     """Apply one row; the number of its view, 0 for none."""
     if x["checksum"] == CSUM_BAD or x["marks"] & MARK_DUPLICATE:
@@ -180,7 +180,7 @@ def _apply_row(core: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
     return v
 
 
-@compiled
+@inner
 def _begin_with_waiting(core: Any, old: Any, new: Any, x: Any) -> Any:
     """When the new view began with a SYN that had waited, apply that first."""
     if new != old and core.views[new]["start_ns"] != x["t_ns"]:
@@ -188,7 +188,7 @@ def _begin_with_waiting(core: Any, old: Any, new: Any, x: Any) -> Any:
     return new
 
 
-@compiled
+@inner
 def _decide(core: Any, v: Any, x: Any) -> Any:
     """Let a segment decide about the SYN that waits in view v; the view that the segment belongs to."""
     view = core.views[v]
@@ -202,7 +202,7 @@ def _decide(core: Any, v: Any, x: Any) -> Any:
     return v
 
 
-@compiled
+@inner
 def _evict(core: Any, queue: Any) -> None:
     """Make room in a full slice: of the lane that needs it, the view that would have ended first."""
     own = core.slices[np.uint64(core.queues[queue]["own"])]
@@ -221,7 +221,7 @@ def _evict(core: Any, queue: Any) -> None:
         return
 
 
-@compiled
+@inner
 def _icmp(core: Any, v: Any, x: Any) -> None:
     """An ICMP error about a segment: it counts against an unanswered SYN alone, RFC 5927."""
     view = core.views[v]
@@ -241,7 +241,7 @@ def _icmp(core: Any, v: Any, x: Any) -> None:
     settle(core, v)
 
 
-@compiled
+@inner
 def apply_segment(core: Any, v: Any, x: Any) -> None:
     """Apply a segment of view v to the end that sent it, and then to the end that it goes to."""
     view, side = core.views[v], side_of(x)
@@ -279,7 +279,7 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
         settle(core, v)
 
 
-@compiled
+@inner
 def _learn_vantage(view: Any, x: Any) -> None:
     local = np.int64(x["local"])
     if local and np.int64(view["local"]) | local != np.int64(view["local"]):
@@ -291,7 +291,7 @@ def _learn_vantage(view: Any, x: Any) -> None:
             view["ends"][_ONE]["bits"] |= EVER_LOCAL
 
 
-@compiled
+@inner
 def _measure(view: Any, me: Any, peer: Any, x: Any) -> None:
     """Round trips of the handshake, and whether its numbers fit."""
     flags = np.int64(x["flags"])
@@ -307,7 +307,7 @@ def _measure(view: Any, me: Any, peer: Any, x: Any) -> None:
             view["marks"] |= VIEW_VALID
 
 
-@compiled
+@inner
 def _count(view: Any, me: Any, x: Any) -> None:
     flags = np.int64(x["flags"])
     if not me["packets"]:
@@ -331,7 +331,7 @@ def _count(view: Any, me: Any, x: Any) -> None:
     view["completeness"] |= np.uint8(complete)
 
 
-@compiled
+@inner
 def fire(core: Any, v: Any) -> None:
     """Do what is due at the deadline of view v, the first of its queue; or move it back if it stood there too early."""
     view = core.views[v]
@@ -355,7 +355,7 @@ def fire(core: Any, v: Any) -> None:
     queue["root"] = heap_move(core.views, np.uint64(queue["root"]), v, deadline)
 
 
-@compiled
+@inner
 def _time_out(core: Any, v: Any, now: Any) -> Any:
     """End the states whose timers are due. True when the view ended with them."""
     view, work = core.views[v], core.work[_NONE]
@@ -370,7 +370,7 @@ def _time_out(core: Any, v: Any, now: Any) -> Any:
     return False
 
 
-@compiled
+@inner
 def _wait_on(core: Any, v: Any, now: Any) -> Any:
     """Judge a SYN that nobody answered. False when its sender had begun anew, so that the old view ended."""
     view = core.views[v]

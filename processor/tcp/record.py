@@ -15,7 +15,7 @@ from processor.tcp.story import (
     role_of,
     teardown,
 )
-from synfin.compiled import compiled
+from synfin.compiled import inner
 from synfin.wire.segment import BOTH, HIGHER, LOWER
 
 ROLE_SYN: Final = 1  # as in event.ROLES
@@ -27,7 +27,7 @@ _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
 
 
-@compiled
+@inner
 def _identify(record: Any, view: Any, lane: Any) -> None:
     record["hash"] = view["hash"]
     for half in range(2):
@@ -45,7 +45,7 @@ def _identify(record: Any, view: Any, lane: Any) -> None:
     record["family"] = view["family"]
 
 
-@compiled
+@inner
 def _summarise(summary: Any, me: Any) -> None:
     summary["bytes"] = me["bytes"]
     summary["ip_bytes"] = me["ip_bytes"]
@@ -63,7 +63,7 @@ def _summarise(summary: Any, me: Any) -> None:
     summary["timestamps"] = 1 if me["bits"] & TS_OK else 0
 
 
-@compiled
+@inner
 def _local(view: Any) -> Any:
     """Index of LOCAL: which end, by role, is the capturing host's."""
     local = np.int64(view["local"])
@@ -72,7 +72,7 @@ def _local(view: Any) -> Any:
     return 3 if local == BOTH else 0
 
 
-@compiled
+@inner
 def _copy_log(core: Any, view: Any) -> Any:
     """Write the view's transitions, those taken back left out; how many."""
     control = core.control[_NONE]
@@ -98,7 +98,7 @@ def _copy_log(core: Any, view: Any) -> Any:
     return n
 
 
-@compiled
+@inner
 def write_flow(core: Any, view: Any, reason: Any) -> None:
     """Write the record of a view that ends."""
     control = core.control[_NONE]
@@ -141,7 +141,7 @@ def write_flow(core: Any, view: Any, reason: Any) -> None:
     _summarise(record["ends"][_ONE], r)
 
 
-@compiled
+@inner
 def write_event(core: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
     """Begin an event of a view; the row, for the caller to fill in the rest."""
     control = core.control[_NONE]
@@ -171,7 +171,7 @@ def write_event(core: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
     return event
 
 
-@compiled
+@inner
 def write_evidence(core: Any, view: Any, event: Any, closing: Any) -> None:
     """Name the packets that an event rests on: those of the opening, or those of the closing."""
     control = core.control[_NONE]
@@ -194,7 +194,7 @@ def write_evidence(core: Any, view: Any, event: Any, closing: Any) -> None:
         entry = np.uint64(packet["next"])
 
 
-@compiled
+@inner
 def _relative(me: Any, seq: Any) -> Any:
     if me["bits"] & ISS_KNOWN and distance(seq, me["iss"]) >= -1:
         return plus(seq, -np.int64(me["iss"]))

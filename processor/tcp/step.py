@@ -11,7 +11,7 @@ import numpy as np
 from processor.tcp.figure5 import NEXT, TX_RST, UNKNOWN
 from processor.tcp.layout import ACTIVE, NO_STEP, REVOKED, STEPS_MAX
 from processor.tcp.seqnum import distance, plus
-from synfin.compiled import compiled
+from synfin.compiled import inner
 from synfin.wire.segment import FIN, SYN
 
 OBSERVED: Final = 0  # as in event.CERTAINTIES
@@ -21,14 +21,14 @@ PRESUMED: Final = 3
 TIMER: Final = 4
 
 
-@compiled
+@inner
 def segment_end(x: Any) -> Any:
     """Sequence number after the segment: SYN and FIN count one each."""
     flags = np.int64(x["flags"])
     return plus(x["seq"], np.int64(x["len"]) + ((flags & SYN) >> 1) + (flags & FIN))
 
 
-@compiled
+@inner
 def stamp(work: Any, t_ns: Any, packet_ns: Any, lag_ns: Any, certainty: Any) -> None:
     """Set time and certainty of the steps that follow."""
     work["t_ns"] = t_ns
@@ -37,7 +37,7 @@ def stamp(work: Any, t_ns: Any, packet_ns: Any, lag_ns: Any, certainty: Any) -> 
     work["certainty"] = certainty
 
 
-@compiled
+@inner
 def step_as(work: Any, me: Any, event: Any, certainty: Any) -> Any:
     """Ask the table and write down the step, if it is one. True when the state changed."""
     state = me["state"]
@@ -65,13 +65,13 @@ def step_as(work: Any, me: Any, event: Any, certainty: Any) -> Any:
     return True
 
 
-@compiled
+@inner
 def step(work: Any, me: Any, event: Any) -> Any:
     """`step_as` with the certainty that was stamped."""
     return step_as(work, me, event, work["certainty"])
 
 
-@compiled
+@inner
 def take_back(work: Any, me: Any, ordinal: Any, state: Any) -> None:
     """Take back the endpoint's transitions from `ordinal` on: it is in `state` again."""
     if work["n"] >= STEPS_MAX:
@@ -93,13 +93,13 @@ def take_back(work: Any, me: Any, ordinal: Any, state: Any) -> None:
     work["n"] += 1
 
 
-@compiled
+@inner
 def take_back_last(work: Any, me: Any) -> None:
     """Take back the endpoint's last transition."""
     take_back(work, me, me["last_step"], me["last_from"])
 
 
-@compiled
+@inner
 def note_reset(work: Any, me: Any, form: Any, by: Any) -> None:
     """Remember the first RST that counted: its form, and 1 + side of the end that sent it."""
     if me["state"] != UNKNOWN and work["reset_by"] == 0:
@@ -107,7 +107,7 @@ def note_reset(work: Any, me: Any, form: Any, by: Any) -> None:
         work["reset_by"] = by
 
 
-@compiled
+@inner
 def after(a: Any, b: Any) -> Any:
     """Whether sequence number a is after b."""
     return distance(a, b) > 0

@@ -28,7 +28,7 @@ from processor.tcp.layout import (
     SPLIT,
     TFO_DATA,
 )
-from synfin.compiled import compiled
+from synfin.compiled import inner
 from synfin.wire.event import END_REASONS, HANDSHAKES, TEARDOWNS
 from synfin.wire.segment import HIGHER
 
@@ -69,26 +69,26 @@ SEGMENTS_HALF_CLOSE: Final = 3
 _OPEN: Final = (1 << ESTABLISHED) | (1 << FIN_WAIT_1) | (1 << CLOSE_WAIT)
 
 
-@compiled
+@inner
 def originator(view: Any) -> Any:
     """Side of the end that opened."""
     return _SECOND if view["orig"] == HIGHER else _FIRST
 
 
-@compiled
+@inner
 def was(me: Any, state: Any) -> Any:
     """Whether the endpoint has been in a state."""
     return bool((np.int64(me["was"]) >> state) & 1)
 
 
-@compiled
+@inner
 def both_open(view: Any) -> Any:
     """Whether both endpoints have held the connection for open."""
     a, b = view["ends"][_FIRST], view["ends"][_SECOND]
     return bool(np.int64(a["was"]) & _OPEN) and bool(np.int64(b["was"]) & _OPEN)
 
 
-@compiled
+@inner
 def handshake(view: Any) -> Any:
     """Index of HANDSHAKES."""
     orig = originator(view)
@@ -111,7 +111,7 @@ def handshake(view: Any) -> Any:
     return HS_ABORTED if resets else HS_UNANSWERED
 
 
-@compiled
+@inner
 def teardown(view: Any, reason: Any) -> Any:
     """Index of TEARDOWNS, for a view that is over or ends for a reason (an index of END_REASONS, or NO_REASON)."""
     a, b = view["ends"][_FIRST], view["ends"][_SECOND]
@@ -133,7 +133,7 @@ def teardown(view: Any, reason: Any) -> Any:
     return TD_SILENT if was(a, CLOSED) or was(b, CLOSED) else TD_NONE
 
 
-@compiled
+@inner
 def close_segments(view: Any) -> Any:
     """Index of SEGMENTS: how many segments an orderly close took, by what the passive closer did."""
     if not view["first_closer"]:
@@ -144,7 +144,7 @@ def close_segments(view: Any) -> Any:
     return SEGMENTS_FOUR if passive["bits"] & ACKED_FIN_ALONE else SEGMENTS_THREE
 
 
-@compiled
+@inner
 def role_of(view: Any, side_plus_one: Any) -> Any:
     """Index of SIDES for 1 + side: 1 the originator, 2 the responder, 0 for nobody."""
     if not side_plus_one:

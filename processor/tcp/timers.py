@@ -17,7 +17,7 @@ from processor.tcp.figure5 import (
 )
 from processor.tcp.hold import NEVER_NS, hold_deadline
 from processor.tcp.layout import VIEW_OVER
-from synfin.compiled import compiled
+from synfin.compiled import inner
 
 SECOND: Final = 1_000_000_000
 SYN_SENT_NS: Final = 70 * SECOND  # after the last SYN; Linux's longest gap between two is 64 s
@@ -32,28 +32,28 @@ LINGER_NS: Final = 10 * SECOND  # after the end: takes late segments, so that th
 _FIRST, _SECOND = np.uint64(0), np.uint64(1)
 
 
-@compiled
+@inner
 def finished(me: Any) -> Any:
     """Whether the endpoint has no connection any more, or none that a timer of ours would end."""
     state = me["state"]
     return state in (CLOSED, TIME_WAIT, LISTEN, UNKNOWN)
 
 
-@compiled
+@inner
 def is_over(view: Any) -> Any:
     """Whether both endpoints are done and nothing waits for proof."""
     a, b = view["ends"][_FIRST], view["ends"][_SECOND]
     return finished(a) and finished(b) and not a["hold_n"] and not b["hold_n"]
 
 
-@compiled
+@inner
 def one_sided(view: Any) -> Any:
     """Whether one direction was never seen, or the opening was not."""
     a, b = view["ends"][_FIRST], view["ends"][_SECOND]
     return not a["packets"] or not b["packets"] or not (a["syn_count"] or b["syn_count"])
 
 
-@compiled
+@inner
 def state_deadline(view: Any, me: Any) -> Any:
     """When the timer of the endpoint's state ends."""
     state = me["state"]
@@ -72,7 +72,7 @@ def state_deadline(view: Any, me: Any) -> Any:
     return view["last_ns"] + CLOSING_NS
 
 
-@compiled
+@inner
 def view_deadline(holds: Any, view: Any) -> Any:
     """The earliest deadline of the view."""
     if view["marks"] & VIEW_OVER:

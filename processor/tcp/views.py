@@ -50,7 +50,7 @@ from processor.tcp.story import (
     teardown,
 )
 from processor.tcp.timers import is_over, view_deadline
-from synfin.compiled import compiled
+from synfin.compiled import compiled, inner
 from synfin.wire.event import EVENT_KINDS, HANDSHAKES, SEVERITIES, TEARDOWNS
 from synfin.wire.segment import ACK, FIN, HIGHER, LOWER, RST, SYN
 
@@ -80,7 +80,7 @@ ORIENT_SYNACK: Final = 2
 ORIENT_PORT: Final = 3
 
 
-@compiled
+@inner
 def _clear_endpoint(me: Any, side: Any) -> None:
     me["first_ns"] = -1
     me["last_ns"] = -1
@@ -125,7 +125,7 @@ def _clear_endpoint(me: Any, side: Any) -> None:
     me["side"] = side
 
 
-@compiled
+@inner
 def _orient(view: Any, x: Any) -> None:
     """Decide who is the originator, and what the ids rest on, by the view's first segment."""
     flags = np.int64(x["flags"])
@@ -144,7 +144,7 @@ def _orient(view: Any, x: Any) -> None:
         view["orient"] = ORIENT_PORT if view["lower_port"] != view["higher_port"] else ORIENT_PRESUMED
 
 
-@compiled
+@inner
 def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) -> Any:
     """Begin a view for the tuple of a FLOW (or of another VIEW) with its first segment; its number."""
     control, views = core.control[_NONE], core.views
@@ -203,7 +203,7 @@ def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) ->
     return v
 
 
-@compiled
+@inner
 def close_view(core: Any, v: Any, reason: Any) -> None:
     """End a view: assume what waits, raise what is left to raise, write its record, give its rows back."""
     view, work = core.views[v], core.work[_NONE]
@@ -219,12 +219,12 @@ def close_view(core: Any, v: Any, reason: Any) -> None:
     release_view(core, v)
 
 
-@compiled
+@inner
 def _in_time_wait(view: Any) -> Any:
     return view["ends"][_NONE]["state"] == TIME_WAIT or view["ends"][_ONE]["state"] == TIME_WAIT
 
 
-@compiled
+@inner
 def release_view(core: Any, v: Any) -> None:
     """Take a view out of everything and give its rows back to their pools."""
     control, views = core.control[_NONE], core.views
@@ -259,7 +259,7 @@ def release_view(core: Any, v: Any) -> None:
     control["views_live"] -= _ONE
 
 
-@compiled
+@inner
 def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
     """Keep a packet that events may name; RSTs find room for as long as there is any."""
     flags = np.int64(x["flags"])
@@ -293,7 +293,7 @@ def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
     view["packets_n"] += 1
 
 
-@compiled
+@inner
 def _log(core: Any, view: Any, done: Any) -> None:
     """Append a step to the view's log, or strike out what it takes back."""
     if done["drop_from"] != NO_STEP:
@@ -327,7 +327,7 @@ def _log(core: Any, view: Any, done: Any) -> None:
     view["steps"] += 1
 
 
-@compiled
+@inner
 def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
     """Move the steps of a row into the view's log and raise the events that they make; WORK is empty after."""
     work = core.work[_NONE]
@@ -357,7 +357,7 @@ def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
         _raise_ended(core, view, now_ns, certainty, reason)
 
 
-@compiled
+@inner
 def _raise_transition(core: Any, view: Any, done: Any) -> None:
     event = write_event(core, view, KIND_TRANSITION, done["t_ns"], view["steps"])
     event["certainty"] = done["certainty"]
@@ -367,7 +367,7 @@ def _raise_transition(core: Any, view: Any, done: Any) -> None:
     event["event"] = done["event"]
 
 
-@compiled
+@inner
 def _raise_handshake(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     kind = handshake(view)
     view["events"] |= EVENT_HANDSHAKE
@@ -379,7 +379,7 @@ def _raise_handshake(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     write_evidence(core, view, event, False)
 
 
-@compiled
+@inner
 def _raise_opened(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     """`established`, and the handshake's kind, when both endpoints hold the connection for open."""
     if view["events"] & EVENT_ESTABLISHED or not both_open(view):
@@ -392,7 +392,7 @@ def _raise_opened(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     write_evidence(core, view, event, False)
 
 
-@compiled
+@inner
 def _raise_ended(core: Any, view: Any, now_ns: Any, certainty: Any, reason: Any) -> None:
     """The kind of a handshake that failed, or of the teardown; once."""
     kind = teardown(view, reason)
@@ -424,7 +424,7 @@ def _raise_ended(core: Any, view: Any, now_ns: Any, certainty: Any, reason: Any)
         write_evidence(core, view, alert, True)
 
 
-@compiled
+@inner
 def _fill_ending(view: Any, event: Any, certainty: Any) -> None:
     event["certainty"] = certainty
     event["value_ns"] = view["last_ns"] - view["start_ns"]
@@ -433,7 +433,7 @@ def _fill_ending(view: Any, event: Any, certainty: Any) -> None:
     event["cause"] = view["cause"]
 
 
-@compiled
+@inner
 def _loss_free(core: Any, view: Any) -> Any:
     """Whether no loss of our own could explain what looks abnormal."""
     lost = core.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
@@ -455,7 +455,7 @@ def adopt(addresses: Any, first: Any, n: Any) -> None:
         v += _ONE
 
 
-@compiled
+@inner
 def settle(core: Any, v: Any) -> None:
     """Move the view in its queue when its true deadline is earlier than the one it stands by."""
     view = core.views[v]
@@ -465,7 +465,7 @@ def settle(core: Any, v: Any) -> None:
         queue["root"] = heap_move(core.views, np.uint64(queue["root"]), v, deadline)
 
 
-@compiled
+@inner
 def begun_anew(core: Any, view: Any, side: Any, t_ns: Any) -> None:
     """The endpoint opens with another ISN: its old connection had ended without a packet."""
     me, work = view["ends"][side], core.work[_NONE]
