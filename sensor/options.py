@@ -83,9 +83,7 @@ def _like_linux_syn(buffer: Any, at: Any) -> Any:
     """Tell the 20 bytes that Linux and Android put into a SYN in this order."""
     first, second, third = _LINUX_SYN
     return (
-        load16(buffer, at) == first
-        and load32(buffer, at + _U4) == second
-        and load32(buffer, at + _U16) >> _U8 == third
+        load16(buffer, at) == first and load32(buffer, at + _U4) == second and load32(buffer, at + _U16) >> _U8 == third
     )
 
 
