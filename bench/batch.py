@@ -1,6 +1,6 @@
 """Bytes a packet of a batch, and CPU time a packet to encode and to decode it, beside two simpler ways in the same run.
 
-    python bench/batch.py [--rows 16384] [--batches 8] [--rounds 12] [--captures FOLDER]
+    python bench/batch.py [--rows 16384] [--batches 8] [--rounds 40] [--captures FOLDER]
 
 Web, bulk and scan are made up (traffic.py, with nanoseconds); `mix` is all capture files of a folder together, each
 beginning at the same moment. Of several rounds the fastest counts, a batch at a time: the others met a neighbour. The
@@ -182,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rows", type=int, default=16_384)
     parser.add_argument("--batches", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--captures", type=Path, default=next((place for place in PLACES if place.is_dir()), None))
     options = parser.parse_args()
 
