@@ -137,6 +137,8 @@ def begin(core: Any, view: Any) -> Any:
     work["filed"] = view["steps"]
     work["n"] = 0
     work["reset_by"] = 0
+    work["rst_form"] = 0
+    work["cause"] = 0
     return work
 
 
