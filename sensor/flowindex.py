@@ -16,6 +16,7 @@ from synfin.wire.key import tuple_hash
 from synfin.wire.segment import FLOW, LOWER, UNKNOWN
 
 KEYS: Final = 11
+GROUP: Final = 32  # packets that are looked up together
 
 _U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8, _U9, _U10 = (np.uint64(n) for n in range(11))
 _U16, _U32 = np.uint64(16), np.uint64(32)
@@ -30,14 +31,16 @@ class FlowIndex(NamedTuple):
     chain: npt.NDArray[np.uint32]  # [room] row + 1 of the next older
     flows: npt.NDArray[np.void]  # FLOW[room]
     state: npt.NDArray[np.uint64]  # [1 + KEYS] number of flows, then the keys
+    wanted: npt.NDArray[np.void]  # FLOW[GROUP] tuples that are looked up together
 
 
 def flow_index(room: int) -> FlowIndex:
     """Make an empty index for blocks of up to `room` segments."""
-    heads = 1 << (2 * room - 1).bit_length()
-    room += 1  # find_flow writes into the row behind the last
+    heads = 1 << (room - 1).bit_length()
     state = np.array([0] + [secrets.randbits(64) for _ in range(KEYS)], np.uint64)
-    return FlowIndex(np.zeros(heads, np.uint32), np.zeros(room, np.uint32), np.zeros(room, FLOW), state)
+    return FlowIndex(
+        np.zeros(heads, np.uint32), np.zeros(room, np.uint32), np.zeros(room, FLOW), state, np.zeros(GROUP, FLOW)
+    )
 
 
 @leaf
@@ -89,24 +92,38 @@ def _same(one: Any, other: Any) -> Any:
 
 
 @leaf
-def _hash(flow: Any) -> Any:
-    lower, higher = flow["lower_ip"], flow["higher_ip"]
-    lower_port, higher_port = np.uint64(flow["lower_port"]), np.uint64(flow["higher_port"])
-    return tuple_hash(lower[_U0], lower[_U1], lower_port, higher[_U0], higher[_U1], higher_port)
+def _copy(wanted: Any, flow: Any) -> None:
+    """Write a new flow's row: the tuple, and its fixed hash."""
+    lower, higher = wanted["lower_ip"], wanted["higher_ip"]
+    lower_port, higher_port = np.uint64(wanted["lower_port"]), np.uint64(wanted["higher_port"])
+    flow["hash"] = tuple_hash(lower[_U0], lower[_U1], lower_port, higher[_U0], higher[_U1], higher_port)
+    flow["lower_ip"][_U0], flow["lower_ip"][_U1] = lower[_U0], lower[_U1]
+    flow["higher_ip"][_U0], flow["higher_ip"][_U1] = higher[_U0], higher[_U1]
+    flow["lower_port"], flow["higher_port"] = lower_port, higher_port
+    flow["family"] = wanted["family"]
 
 
 @leaf
-def find_flow(heads: Any, chain: Any, flows: Any, state: Any, packet: Any) -> Any:
-    """Row of the flow of a PACKET's addresses and ports, added if need be; `sender` says which end the source is."""
-    row = state[_U0]
-    flow = flows[row]  # the next free row holds the tuple that is looked for
-    slot = _slot(heads, state, flow, _order(packet, flow))
+def look_up(heads: Any, state: Any, packet: Any, wanted: Any) -> None:
+    """Write a PACKET's tuple into `wanted`, a row of FLOW, and `sender` and `slot` for find_flow.
+
+    Apart from find_flow, and before it for many packets: so the memory fetches what they need side by side.
+    """
+    slot = _slot(heads, state, wanted, _order(packet, wanted))
+    packet["slot"] = slot
+    packet["touched"] = heads[slot]
+
+
+@leaf
+def find_flow(heads: Any, chain: Any, flows: Any, state: Any, wanted: Any, slot: Any) -> Any:
+    """Row of the flow with the tuple of `wanted`, added if need be."""
     at = np.uint64(heads[slot])
     while at != _U0:
-        if _same(flows[at - _U1], flow):
+        if _same(flows[at - _U1], wanted):
             return at - _U1
         at = np.uint64(chain[at - _U1])
-    flow["hash"] = _hash(flow)
+    row = state[_U0]
+    _copy(wanted, flows[row])
     chain[row] = heads[slot]
     heads[slot] = row + _U1
     state[_U0] = row + _U1

@@ -46,6 +46,7 @@ PACKET: Final = np.dtype(
         ("marks", "<u8"),
         ("direction", "<u8"),  # DIRECTION_*, of the frame
         ("sender", "<u8"),  # which end of the flow the source is: UNKNOWN, LOWER, HIGHER
+        ("slot", "<u8"),  # where the flow index begins to look
         ("touched", "<u8"),  # nothing of use: keeps the compiler from dropping reads that only warm the cache
     ]
 )

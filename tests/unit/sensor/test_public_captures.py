@@ -15,10 +15,10 @@ MANIFEST = FOLDER / "public-reference" / "manifest.csv"
 # Where tshark counts others than we, and why.
 OTHERWISE = {
     "ndpi__alexa-app.pcapng": "two ICMP redirects, whose quoted segments tshark counts",
-    "ndpi__fuzz-2006-06-26-2594.pcap": "a segment of 17 bytes",
+    "ndpi__fuzz-2006-06-26-2594.pcap": "an IPv4 header of 28 bytes, which leaves 12 for TCP",
     "ndpi__reasm_crash_anon.pcapng": "a data offset below 5",
     "suri__bug-76__input.pcap": "a data offset beyond the packet",
-    "suri__drop-protocol-change__input.pcap": "a data offset beyond the packet",
+    "suri__drop-protocol-change__input.pcap": "a data offset below 5",
     "suri__defrag__frag-ip-tcp-syn.pcap": "fragments of 8 bytes, which tshark puts together",
     "suri__bug-4571-06__ipv4_over_ipv6.pcap": "a tunnel: IPv4 in IPv6",
     "suri__bug-5633-gre-02__gre-sample.pcap": "a tunnel: GRE",
