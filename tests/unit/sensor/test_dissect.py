@@ -26,7 +26,10 @@ from scapy.packet import Raw
 from sensor import frames as fr
 from sensor.addresses import LocalAddresses
 from sensor.dissect import Dissector
+from sensor.flowindex import KEYS, flow_index, look_up
 from sensor.frames import FrameBlock
+from sensor.headers import PACKET
+from synfin.compiled import ENABLED
 from synfin.errors import UsageError
 from synfin.wire import segment as sg
 from synfin.wire.key import tuple_hash
@@ -597,3 +600,49 @@ def test_the_random_keys_of_the_index_never_show():
     for mine, theirs in zip(one_run, other, strict=True):
         assert mine.tobytes() == theirs.tobytes()
     assert len(one_run[1]) == 300
+
+
+def test_blocks_of_any_size_one_after_the_other():
+    packets = [bytes(ETHER / IP(src=A, dst=B) / syn(sport=1 + i, seq=i)) for i in range(700)]
+    dissector = Dissector()
+    for n in (3, 700, 0, 31, 32, 33, 64, 700):
+        segments, flows = dissector.dissect(block(packets[:n]))
+        assert segments["seq"].tolist() == segments["flow"].tolist() == list(range(n))
+        assert flows["lower_port"].tolist() == list(range(1, n + 1))
+
+
+def tuples(kind, n):
+    """Lower and higher halves of n tuples of a kind that somebody could choose to make hash tables slow."""
+    flows = np.zeros(n, sg.FLOW)
+    numbers = np.arange(n, dtype=np.uint64)
+    flows["family"] = 4 if kind in {"ports", "hosts"} else 6
+    flows["lower_ip"][:, 1], flows["higher_ip"][:, 1] = 0xFFFF_0A00_0001, 0xFFFF_CB00_0001
+    if kind == "ports":
+        flows["lower_port"], flows["higher_port"] = numbers, 65535 - numbers
+    elif kind == "hosts":
+        flows["higher_ip"][:, 1] += numbers << np.uint64(8)
+    elif kind == "high":
+        flows["lower_ip"][:, 0] = numbers << np.uint64(48)
+    else:
+        flows["lower_ip"][:, 0], flows["higher_ip"][:, 0] = numbers, numbers << np.uint64(32)
+    return flows
+
+
+@pytest.mark.parametrize("kind", ["ports", "hosts", "high", "both"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_kind_of_tuples_makes_long_chains(kind, seed):
+    room = 4096 if ENABLED else 512
+    index = flow_index(room)
+    index.state[1:] = np.random.default_rng(seed).integers(0, 2**64, KEYS, np.uint64)  # as if drawn at start
+    packet = np.zeros(1, PACKET)
+    flows = tuples(kind, room)
+    slots = np.zeros(len(index.heads), np.int64)
+    for flow in flows:
+        packet["family"] = flow["family"]
+        packet["source_0"], packet["source_1"] = flow["lower_ip"]
+        packet["target_0"], packet["target_1"] = flow["higher_ip"]
+        packet["source_port"], packet["target_port"] = flow["lower_port"], flow["higher_port"]
+        look_up(index.heads, index.state, packet[0], index.wanted[0])
+        slots[int(packet["slot"][0])] += 1
+    assert slots.sum() == room
+    assert slots.max() <= 12
