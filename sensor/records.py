@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from sensor.frames import CAPLEN_MAX
-from synfin.compiled import compiled
+from synfin.compiled import compiled, leaf
 
 CURSOR: Final = np.dtype(
     [
@@ -64,13 +64,13 @@ _OPTION_FLAGS = _U2  # epb_flags and pack_flags alike
 _ALIGN = np.uint64(0xFFFFFFFC)
 
 
-@compiled
+@leaf
 def _load16(buffer: Any, at: Any, swapped: Any) -> Any:
     low, high = np.uint64(buffer[at]), np.uint64(buffer[at + _U1])
     return (low << _U8) | high if swapped else (high << _U8) | low
 
 
-@compiled
+@leaf
 def load32(buffer: Any, at: Any, swapped: Any) -> Any:
     """Four bytes as uint64, little-endian unless swapped."""
     b0, b1 = np.uint64(buffer[at]), np.uint64(buffer[at + _U1])
@@ -112,7 +112,7 @@ def walk_pcap(buffer: Any, cursor: Any, frames: Any) -> None:
     c["at"], c["n"], c["status"] = at, n, status
 
 
-@compiled
+@leaf
 def _time_ns(ticks: Any, interface: Any) -> Any:
     """A 64-bit count of an interface's ticks as ns since the epoch; 0 for what no such number can hold."""
     scale = interface["scale"]
@@ -133,7 +133,7 @@ def _time_ns(ticks: Any, interface: Any) -> Any:
     return _U0 if t & _SIGN else t
 
 
-@compiled
+@leaf
 def _direction(buffer: Any, at: Any, end: Any, swapped: Any) -> Any:
     """Bits 0 and 1 of epb_flags among the options in [at, end), 0 when they are not there."""
     while at + _U4 <= end:
@@ -148,7 +148,7 @@ def _direction(buffer: Any, at: Any, end: Any, swapped: Any) -> Any:
     return _U0
 
 
-@compiled
+@leaf
 def _packet_block(buffer: Any, kind: Any, total: Any, cursor: Any, interfaces: Any, frame: Any) -> Any:
     """Fill FRAME from the packet block at the cursor, which is wholly there. A WALK_ status, WALK_MORE for good."""
     at, swapped = cursor["at"], cursor["swapped"] != _U0
