@@ -176,7 +176,9 @@ def _reset(work: Any, me: Any, peer: Any, x: Any) -> None:
             work["rst_form"] = form
         return
     opening = state in (SYN_SENT, SYN_RECEIVED)
-    if bare and opening and (me["bits"] & BAD_ACK or form == REPLY):
+    # In SYN-SENT nobody resets what acknowledges his SYN: who does so has no such connection, and maybe never had.
+    forgotten = state == SYN_SENT and after(x["seq"], me["iss"]) and not after(x["seq"], me["snd_nxt"])
+    if bare and opening and not forgotten and (me["bits"] & BAD_ACK or form == REPLY):
         return  # TX_RST_BARE: the answer to an unacceptable ACK leaves the state as it is, RFC 9293 section 3.5.2, 2
     guessed = me["last_event"] == RX_ACKFIN and me["last_certainty"] == ASSUMED
     if bare and guessed and distance(x["seq"], me["fin_end"]) < 0:

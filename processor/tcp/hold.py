@@ -244,8 +244,12 @@ def assume(core: Any, work: Any, view: Any, me: Any, peer: Any, until_ns: Any) -
 
 @inner
 def assume_head(control: Any, holds: Any, work: Any, view: Any, me: Any, peer: Any) -> None:
-    """Apply the oldest as assumed."""
-    seen = holds[np.uint64(me["hold_head"])]["segment"]["t_ns"]
+    """Apply the oldest as assumed; but a SYN,ACK that was met by silence did not arrive."""
+    held = holds[np.uint64(me["hold_head"])]["segment"]
+    if me["state"] == SYN_SENT and me["packets"] and np.int64(held["flags"]) & (SYN | ACK) == SYN | ACK:
+        _pop(control, holds, me)  # a half-open connection, as in a SYN flood
+        return
+    seen = held["t_ns"]
     t = max(seen + _age_ns(view), me["last_ns"])
     stamp(work, t, seen, t - seen, ASSUMED)
     _apply_head(control, holds, work, me, peer)
