@@ -1,7 +1,7 @@
 """Kernels from the first byte of a frame to the first byte of what IP carries.
 
 Lengths come from strangers: no byte is read that was not captured, and an IP length is believed only for counting.
-Sources: RFC 791, 8200, 2675 (jumbograms), 4302 (AH); the link types of tcpdump.org/linktypes.html.
+Sources: RFC 791, 8200, 2675 (jumbograms), 4302 (AH), 3032 (MPLS), 2516 (PPPoE); tcpdump.org/linktypes.html.
 """
 
 from typing import Any, Final
@@ -91,6 +91,10 @@ _MALFORMED, _NOT_TCP, _NOT_IP = np.uint64(MALFORMED), np.uint64(NOT_TCP), np.uin
 _IPV4, _IPV6 = np.uint64(ETHERTYPE_IPV4), np.uint64(ETHERTYPE_IPV6)
 _CUT, _UNKNOWN_LINK = _U0, _U1  # answers of link_header that are no EtherType
 _SHORTEST_TYPE = np.uint64(0x0600)  # below it is an 802.3 length
+_TAGS = tuple(np.uint64(n) for n in (0x8100, 0x88A8, 0x9100, 0x9200))  # the last two from before there was 802.1ad
+_LABELS = tuple(np.uint64(n) for n in (0x8847, 0x8848))
+_PPPOE, _PPP_IPV4, _PPP_IPV6 = (np.uint64(n) for n in (0x8864, 0x0021, 0x0057))
+_WRAPPERS = (*_TAGS, *_LABELS, _PPPOE)
 _SNAP = np.uint64(0xAAAA03000000)  # LLC and SNAP headers before an EtherType
 _TCP, _ICMP, _ICMPV6 = np.uint64(PROTOCOL_TCP), np.uint64(PROTOCOL_ICMP), np.uint64(PROTOCOL_ICMPV6)
 _MAPPED = np.uint64(0xFFFF00000000)
@@ -103,7 +107,7 @@ _SENT, _RECEIVED = np.uint64(DIRECTION_SENT), np.uint64(DIRECTION_RECEIVED)
 _HOP_BY_HOP, _ROUTING, _V6_FRAGMENT, _AH, _DESTINATION = (np.uint64(n) for n in (0, 43, 44, 51, 60))
 _MOBILITY, _HIP, _SHIM6 = (np.uint64(n) for n in (135, 139, 140))
 _EXTENSIONS_MAX: Final = 16
-_TAGS_MAX: Final = 8
+_WRAPPERS_MAX: Final = 8
 _OPTION_JUMBO = np.uint64(0xC2)
 
 
@@ -183,19 +187,27 @@ def _other_link(buffer: Any, link: Any, end: Any, packet: Any) -> Any:
 
 
 @leaf
-def _is_tag(ethertype: Any) -> Any:
-    """Tell 802.1Q and 802.1ad, and the two numbers in use before there was a standard for QinQ."""
-    return (
-        ethertype == np.uint64(0x8100)
-        or ethertype == np.uint64(0x88A8)
-        or ethertype == np.uint64(0x9100)
-        or ethertype == np.uint64(0x9200)
-    )
+def _unwrap(buffer: Any, ethertype: Any, end: Any, packet: Any) -> Any:
+    """Pass one VLAN tag, MPLS label or PPPoE header at the packet's `at`; the EtherType that follows."""
+    at = packet["at"]
+    size = _U8 if ethertype == _PPPOE else _U4
+    if at + size > end:
+        return _CUT
+    packet["at"] = at + size
+    if ethertype == _PPPOE:
+        protocol = load16(buffer, at + _U6)
+        if protocol == _PPP_IPV4:
+            return _IPV4
+        return _IPV6 if protocol == _PPP_IPV6 else _SHORTEST_TYPE
+    if ethertype in _LABELS:
+        last = np.uint64(buffer[at + _U2]) & _U1
+        return _version(buffer, at + _U4, end) if last else ethertype
+    return load16(buffer, at + _U2)
 
 
 @leaf
 def link_header(buffer: Any, link: Any, end: Any, packet: Any) -> Any:
-    """Move the packet's `at` behind link header and VLAN tags; the EtherType, or _CUT, or _UNKNOWN_LINK."""
+    """Move the packet's `at` behind link header, tags and labels; the EtherType, or _CUT, or _UNKNOWN_LINK."""
     at = packet["at"]
     if link == np.uint64(LINK_ETHERNET):
         if at + _U14 > end:
@@ -210,14 +222,10 @@ def link_header(buffer: Any, link: Any, end: Any, packet: Any) -> Any:
             packet["at"] = at + _U8
     else:
         ethertype = _other_link(buffer, link, end, packet)
-    for _ in range(_TAGS_MAX):
-        if not _is_tag(ethertype):
+    for _ in range(_WRAPPERS_MAX):
+        if ethertype not in _WRAPPERS:
             break
-        at = packet["at"]
-        if at + _U4 > end:
-            return _CUT
-        ethertype = load16(buffer, at + _U2)
-        packet["at"] = at + _U4
+        ethertype = _unwrap(buffer, ethertype, end, packet)
     return ethertype
 
 

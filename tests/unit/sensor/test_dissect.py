@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from scapy.contrib.mpls import MPLS
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP, IPOption_Timestamp, fragment
 from scapy.layers.inet6 import (
     ICMPv6DestUnreach,
@@ -21,6 +22,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.ipsec import AH
 from scapy.layers.l2 import ARP, LLC, SNAP, CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Dot3, Ether, Loopback
+from scapy.layers.ppp import PPP, PPPoE
 from scapy.packet import Raw
 
 from sensor import frames as fr
@@ -155,6 +157,10 @@ LINKS = [
     (fr.LINK_ETHERNET, ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6) / V6),
     (fr.LINK_ETHERNET, ETHER / Dot1Q(vlan=5) / Dot1Q(vlan=6) / Dot1Q(vlan=7) / V4),
     (fr.LINK_ETHERNET, Ether(bytes(ETHER)[:12] + b"\x91\x00\0\x05\x08\0" + bytes(V4))),
+    (fr.LINK_ETHERNET, ETHER / MPLS(label=7, s=1) / V4),
+    (fr.LINK_ETHERNET, ETHER / Dot1Q(vlan=5) / MPLS(label=7, s=0) / MPLS(label=8, s=1) / V6),
+    (fr.LINK_ETHERNET, ETHER / PPPoE(sessionid=9) / PPP(proto=0x0021) / V4),
+    (fr.LINK_ETHERNET, ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6) / PPPoE() / PPP(proto=0x0057) / V6),
     (fr.LINK_ETHERNET, Dot3() / LLC() / SNAP() / V4),
     (fr.LINK_SLL, CookedLinux(proto=0x0800) / V4),
     (fr.LINK_SLL, CookedLinux(proto=0x86DD) / V6),
@@ -207,8 +213,9 @@ def test_other_link_types_are_counted_by_number():
 
 def test_what_is_not_tcp_is_counted():
     packets = [ETHER / ARP(), ETHER / IP() / UDP(), ETHER / IPv6() / UDP(), ETHER / IP() / ICMP(), Dot3() / LLC()]
+    packets += [ETHER / PPPoE() / PPP(proto=0xC021) / b"lcp", ETHER / MPLS(s=1) / b"\0pseudowire"]
     packets += [ETHER / IPv6() / ICMPv6EchoRequest(), ETHER / IP(proto=47) / b"x", ETHER / IP(proto=58) / b"12345678"]
-    assert counted(*packets) == {"frames": 8, "not_ip": 2, "not_tcp": 6}
+    assert counted(*packets) == {"frames": 10, "not_ip": 4, "not_tcp": 6}
 
 
 def test_padding_is_not_payload():

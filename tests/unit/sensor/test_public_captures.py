@@ -24,8 +24,6 @@ OTHERWISE = {
     "suri__bug-5633-gre-02__gre-sample.pcap": "a tunnel: GRE",
     "tcpdump__bgp_vpn_attrset.pcap": "link type 9, PPP",
     "zeek__cisco-fabric-path.pcap": "a link header of its own inside Ethernet",
-    "zeek__mpls-in-vlan.pcap": "a tunnel: MPLS",
-    "zeek__pppoe-over-qinq.pcap": "a tunnel: PPPoE",
 }
 
 pytestmark = pytest.mark.skipif(not MANIFEST.is_file(), reason="needs the captures beside the repository")
