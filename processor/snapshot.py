@@ -18,10 +18,11 @@ import numpy.typing as npt
 import orjson
 import zstandard
 
+from processor.tcp.filing import LOG_MAX
 from processor.tcp.hold import HOLD_MAX
 from processor.tcp.layout import CORE, ENDPOINT, HOLD, LOG, PACKET, SLICE, VIEW, VIEW_LIVE
 from processor.tcp.machine import LaneState, Limits, Machine
-from processor.tcp.views import LOG_MAX, adopt
+from processor.tcp.views import adopt
 from synfin.errors import ContractError, UsageError
 from synfin.pools import addresses_of
 from synfin.wire.event import CERTAINTIES, MICRO_EVENTS, ROLES, STATES

@@ -14,12 +14,10 @@ from processor.tcp.acceptable import reset_acceptable, take_fin
 from processor.tcp.figure5 import (
     CLOSE_WAIT,
     CLOSED,
-    CLOSING,
     ESTABLISHED,
     FIN_WAIT_1,
     FIN_WAIT_2,
     LISTEN,
-    REVOKE,
     RX_ACKFIN,
     RX_ACKSYN,
     RX_FIN,
@@ -27,11 +25,9 @@ from processor.tcp.figure5 import (
     RX_SYN,
     SYN_RECEIVED,
     SYN_SENT,
-    TIME_WAIT,
     TX_ACKIRS,
     TX_EST,
     TX_FIN,
-    TX_RST,
     TX_SYN,
     TX_SYNACK,
     UNKNOWN,
@@ -46,12 +42,10 @@ from processor.tcp.layout import (
     FIN_GUESSED,
     FIN_RECEIVED,
     FIN_SENT,
-    GONE,
     ISS_KNOWN,
     NO_STEP,
     NO_WSCALE,
     RCV_KNOWN,
-    RST_SENT,
     RST_TAKEN,
     SACK_OK,
     SENT_AFTER_FIN,
@@ -62,6 +56,7 @@ from processor.tcp.layout import (
     TS_OK,
     TS_SEEN,
 )
+from processor.tcp.reset import FOREIGN, reset_form, transmit_reset
 from processor.tcp.seqnum import distance, latest, plus
 from processor.tcp.step import (
     ASSUMED,
@@ -71,7 +66,6 @@ from processor.tcp.step import (
     segment_end,
     step,
     step_as,
-    take_back,
     take_back_last,
 )
 from synfin.compiled import inner
@@ -87,18 +81,7 @@ from synfin.wire.segment import (
     SYN,
 )
 
-# RST forms, as in event.RST_FORMS
-REPLY: Final = 1  # the answer of a host that has no such connection
-ABORT: Final = 2  # a connection gives itself up
-FOREIGN: Final = 3  # neither: another stack, a middlebox, a forgery
-
-TRIGGER_NS: Final = 1_000_000_000  # a reply follows what it answers within a second
 QUEUED_NS: Final = 10_000_000  # what left its socket before may leave the host's queues so much later
-# Causes, bits as in event.CAUSES
-LATE_DATA: Final = 1 << 2
-NO_SOCKET: Final = 1 << 3
-UNREAD_DATA: Final = 1 << 4
-LINGER0_OR_KILL: Final = 1 << 5
 
 
 @inner
@@ -108,7 +91,7 @@ def transmit(work: Any, me: Any, peer: Any, x: Any) -> None:
     if not me["bits"] & EVER_LOCAL and not _plausible(me, peer, x):
         return
     if flags & RST:
-        _reset(work, me, peer, x)
+        transmit_reset(work, me, peer, x)
         return
     me["undo_step"] = NO_STEP
     if flags & SYN:
@@ -142,79 +125,6 @@ def _plausible(me: Any, peer: Any, x: Any) -> Any:
     if not peer["bits"] & TS_OK or not peer["bits"] & TS_SEEN or not x["options"] & OPT_TS:
         return True
     return distance(x["tsval"], peer["ts_recent"]) >= 0
-
-
-@inner
-def reset_form(me: Any, x: Any) -> Any:
-    """REPLY, ABORT or FOREIGN: what a RST of this endpoint is by its numbers alone."""
-    acked = np.int64(x["flags"]) & ACK
-    recent = x["t_ns"] - me["rx_ns"] <= TRIGGER_NS
-    if recent and not acked and distance(x["seq"], me["rx_ack"]) == 0:
-        return REPLY
-    if recent and acked and x["seq"] == 0 and distance(x["ack"], me["rx_end"]) == 0:
-        return REPLY
-    if acked and distance(x["seq"], me["snd_nxt"]) == 0 and distance(x["ack"], me["rcv_nxt"]) >= 0:
-        return ABORT
-    return FOREIGN
-
-
-@inner
-def _reset(work: Any, me: Any, peer: Any, x: Any) -> None:
-    state = me["state"]
-    form = reset_form(me, x)
-    bare = not np.int64(x["flags"]) & ACK
-    if state in (UNKNOWN, CLOSED):
-        return
-    if state == LISTEN:  # no listener, or one that answers something else than the pending SYN
-        if me["bits"] & SYN_PENDING and not bare and distance(x["ack"], me["rcv_nxt"]) >= 0:
-            if me["last_event"] == RX_SYN:
-                take_back_last(work, me)
-                me["state"] = LISTEN
-            step(work, me, TX_RST)
-            me["bits"] |= RST_SENT
-            work["reset_by"] = 1 + me["side"]
-            work["rst_form"] = form
-        return
-    opening = state in (SYN_SENT, SYN_RECEIVED)
-    # In SYN-SENT nobody resets what acknowledges his SYN: who does so has no such connection, and maybe never had.
-    forgotten = state == SYN_SENT and after(x["seq"], me["iss"]) and not after(x["seq"], me["snd_nxt"])
-    if bare and opening and not forgotten and (me["bits"] & BAD_ACK or form == REPLY):
-        return  # TX_RST_BARE: the answer to an unacceptable ACK leaves the state as it is, RFC 9293 section 3.5.2, 2
-    guessed = me["last_event"] == RX_ACKFIN and me["last_certainty"] == ASSUMED
-    if bare and guessed and distance(x["seq"], me["fin_end"]) < 0:
-        take_back_last(work, me)  # it answers what came before the ACK that we thought it had taken
-        form = REPLY
-    work["reset_by"] = 1 + me["side"]
-    work["rst_form"] = form
-    work["cause"] = _cause(me, peer, form)
-    if form == REPLY and state not in (SYN_SENT, SYN_RECEIVED, TIME_WAIT):
-        if me["undo_step"] != NO_STEP and me["undo_state"] != state:
-            take_back(work, me, me["undo_step"], me["undo_state"])
-            if state in (CLOSE_WAIT, CLOSING):
-                me["bits"] &= ~np.uint32(FIN_RECEIVED)
-        work["lag_ns"] = 0
-        now = work["t_ns"]
-        work["t_ns"] = me["rx_ns"]
-        step_as(work, me, REVOKE, INFERRED)
-        work["t_ns"] = now
-        me["bits"] |= RST_SENT | GONE
-        return
-    if state == SYN_RECEIVED and form == ABORT and not me["bits"] & ACTIVE:
-        step_as(work, me, TX_EST, INFERRED)  # a half-open entry of a listener has no connection to abort
-    if step(work, me, TX_RST):
-        me["bits"] |= RST_SENT
-
-
-@inner
-def _cause(me: Any, peer: Any, form: Any) -> Any:
-    """Causes that fit a RST, as bits: unread data and linger cannot be told apart on the wire once data has come."""
-    if form == REPLY:
-        if me["bits"] & FIN_SENT and after(me["rx_end"], me["rcv_nxt"]):
-            return LATE_DATA
-        return NO_SOCKET
-    if form == ABORT and not me["bits"] & FIN_SENT:
-        return LINGER0_OR_KILL | (UNREAD_DATA if peer["bytes"] else 0)
-    return 0
 
 
 @inner

@@ -11,6 +11,7 @@ import numpy as np
 from processor.tcp.acceptable import receive
 from processor.tcp.evidence import transmit
 from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT, T_STATE
+from processor.tcp.filing import LOG_MAX, file_steps, note_packet
 from processor.tcp.heap import heap_move
 from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release
 from processor.tcp.incarnation import incarnation, opens, renew, side_of, verdict
@@ -31,7 +32,7 @@ from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, OBSERVED, TIMER, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
 from processor.tcp.timers import SYN_SENT_NS, state_deadline, view_deadline
-from processor.tcp.views import LOG_MAX, close_view, file_steps, note_packet, open_view, settle
+from processor.tcp.views import close_view, open_view, settle
 from synfin.compiled import compiled, inner
 from synfin.wire.key import SLICES, slice_of
 from synfin.wire.segment import ACK, CSUM_BAD, FIN, HIGHER, ICMP, LOWER, MARK_DUPLICATE, RST, SYN

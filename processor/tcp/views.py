@@ -4,75 +4,35 @@ from typing import Any, Final
 
 import numpy as np
 
-from processor.tcp.figure5 import NEW_ISN, TIME_WAIT, TX_FIN
+from processor.tcp.figure5 import NEW_ISN, TIME_WAIT
+from processor.tcp.filing import file_steps
 from processor.tcp.heap import heap_move, heap_push, heap_remove
 from processor.tcp.hold import assume_head, drop_holds, free_hold
 from processor.tcp.index import insert, keyed_hash, remove
 from processor.tcp.layout import (
-    EVENT_ESTABLISHED,
-    EVENT_HANDSHAKE,
-    EVENT_TEARDOWN,
     GONE,
     NO_STEP,
     NO_WSCALE,
-    PACKETS_MAX,
     VIEW_LIVE,
     VIEW_OVER,
     open_core,
 )
 from processor.tcp.record import (
-    ROLE_ACK,
-    ROLE_FIN_ORIG,
-    ROLE_RST,
-    ROLE_SYN,
-    ROLE_SYNACK,
-    write_event,
-    write_evidence,
     write_flow,
 )
 from processor.tcp.step import INFERRED, stamp, step_as
 from processor.tcp.story import (
     END,
     EVICTED,
-    HS_UNSEEN,
     NO_REASON,
     REUSED,
-    TD_ABORT,
-    TD_FIN_THEN_RST,
-    TD_IDLE,
-    TD_NONE,
-    TD_REUSED,
-    TD_SILENT,
-    both_open,
-    handshake,
-    originator,
-    role_of,
-    teardown,
 )
-from processor.tcp.timers import is_over, view_deadline
+from processor.tcp.timers import view_deadline
 from synfin.compiled import compiled, inner
-from synfin.wire.event import EVENT_KINDS, HANDSHAKES, SEVERITIES, TEARDOWNS
-from synfin.wire.segment import ACK, FIN, HIGHER, LOWER, RST, SYN
+from synfin.wire.segment import ACK, HIGHER, LOWER, SYN
 
-LOG_MAX: Final = 512  # transitions of one view; beyond them states are kept and no longer logged
 _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
-
-KIND_TRANSITION: Final = EVENT_KINDS.index("transition")
-KIND_ESTABLISHED: Final = EVENT_KINDS.index("established")
-KIND_ALERT: Final = EVENT_KINDS.index("alert.abnormal_teardown")
-# handshake.* and teardown.* by index of HANDSHAKES and TEARDOWNS; 0 where there is no such event
-KIND_OF_HANDSHAKE: Final = np.array(
-    [EVENT_KINDS.index(f"handshake.{name}") if f"handshake.{name}" in EVENT_KINDS else 0 for name in HANDSHAKES],
-    np.uint8,
-)
-KIND_OF_TEARDOWN: Final = np.array(
-    [EVENT_KINDS.index(f"teardown.{name}") if f"teardown.{name}" in EVENT_KINDS else 0 for name in TEARDOWNS], np.uint8
-)
-INFO: Final = SEVERITIES.index("info")
-NOTICE: Final = SEVERITIES.index("notice")
-WARN: Final = SEVERITIES.index("warn")
-ALERT: Final = SEVERITIES.index("alert")
 
 ORIENT_PRESUMED: Final = 0  # as in event.ORIENT
 ORIENT_SYN: Final = 1
@@ -257,187 +217,6 @@ def release_view(core: Any, v: Any) -> None:
     control["views_free"] = v
     control["views_left"] += 1
     control["views_live"] -= _ONE
-
-
-@inner
-def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
-    """Keep a packet that events may name; RSTs find room for as long as there is any."""
-    flags = np.int64(x["flags"])
-    if view["packets_n"] >= PACKETS_MAX - (0 if flags & RST else 1):
-        return
-    control = core.control[_NONE]
-    entry = np.uint64(control["packets_free"])
-    row = core.packets[entry]
-    control["packets_free"] = row["next"]
-    control["packets_left"] -= 1
-    row["next"] = 0
-    row["t_ns"] = x["t_ns"]
-    row["seq"] = x["seq"]
-    row["ack"] = x["ack"]
-    row["len"] = x["len"]
-    row["flags"] = x["flags"]
-    row["side"] = side
-    if flags & RST:
-        row["role"] = ROLE_RST
-    elif flags & FIN:
-        row["role"] = ROLE_FIN_ORIG + (0 if side == originator(view) else 1)
-    elif flags & SYN:
-        row["role"] = ROLE_SYNACK if flags & ACK else ROLE_SYN
-    else:
-        row["role"] = ROLE_ACK
-    if view["packets_n"]:
-        core.packets[np.uint64(view["packets_tail"])]["next"] = entry
-    else:
-        view["packets_head"] = entry
-    view["packets_tail"] = entry
-    view["packets_n"] += 1
-
-
-@inner
-def _log(core: Any, view: Any, done: Any) -> None:
-    """Append a step to the view's log, or strike out what it takes back."""
-    if done["drop_from"] != NO_STEP:
-        entry, ordinal = np.uint64(view["log_head"]), np.int64(0)
-        while entry != _NONE:
-            row = core.log[entry]
-            if ordinal >= np.int64(done["drop_from"]) and row["side"] == done["side"]:
-                row["to"] = 0
-            ordinal += 1
-            entry = np.uint64(row["next"])
-    if view["steps"] >= LOG_MAX:
-        return
-    control = core.control[_NONE]
-    entry = np.uint64(control["log_free"])
-    row = core.log[entry]
-    control["log_free"] = row["next"]
-    control["log_left"] -= 1
-    row["next"] = 0
-    row["t_ns"] = done["t_ns"]
-    row["lag_ns"] = done["lag_ns"]
-    row["packet_ns"] = done["packet_ns"]
-    row["side"] = done["side"]
-    row["to"] = done["to"]
-    row["event"] = done["event"]
-    row["certainty"] = done["certainty"]
-    if view["steps"]:
-        core.log[np.uint64(view["log_tail"])]["next"] = entry
-    else:
-        view["log_head"] = entry
-    view["log_tail"] = entry
-    view["steps"] += 1
-
-
-@inner
-def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
-    """Move the steps of a row into the view's log and raise the events that they make; WORK is empty after."""
-    work = core.work[_NONE]
-    certainty = np.int64(0)
-    for i in range(work["n"]):
-        done = work["steps"][np.uint64(i)]
-        if core.control[_NONE]["with_transitions"] and done["to"]:
-            _raise_transition(core, view, done)
-        if done["event"] == TX_FIN and not view["first_closer"]:
-            view["first_closer"] = 1 + np.int64(done["side"])
-        certainty = max(certainty, np.int64(done["certainty"]))
-        _log(core, view, done)
-    if work["reset_by"] and not view["reset_by"]:
-        view["reset_by"] = work["reset_by"]
-        view["rst_form"] = work["rst_form"]
-        view["cause"] = work["cause"]
-    work["n"] = 0
-    work["filed"] = view["steps"]
-    work["reset_by"] = 0
-    over = is_over(view)
-    if over:
-        view["marks"] |= VIEW_OVER
-    else:
-        view["marks"] &= np.uint8(0xFF ^ VIEW_OVER)
-    _raise_opened(core, view, now_ns, certainty)
-    if over or reason != NO_REASON:
-        _raise_ended(core, view, now_ns, certainty, reason)
-
-
-@inner
-def _raise_transition(core: Any, view: Any, done: Any) -> None:
-    event = write_event(core, view, KIND_TRANSITION, done["t_ns"], view["steps"])
-    event["certainty"] = done["certainty"]
-    event["severity"] = 0
-    event["endpoint"] = 0 if np.uint64(done["side"]) == originator(view) else 1
-    event["to"] = done["to"]
-    event["event"] = done["event"]
-
-
-@inner
-def _raise_handshake(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
-    kind = handshake(view)
-    view["events"] |= EVENT_HANDSHAKE
-    event = write_event(core, view, KIND_OF_HANDSHAKE[np.uint64(kind)], now_ns, 0)
-    event["certainty"] = certainty
-    event["value_ns"] = view["syn_rtt_ns"]
-    event["by"] = role_of(view, np.int64(view["reset_by"]))
-    event["rst_form"] = view["rst_form"]
-    write_evidence(core, view, event, False)
-
-
-@inner
-def _raise_opened(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
-    """`established`, and the handshake's kind, when both endpoints hold the connection for open."""
-    if view["events"] & EVENT_ESTABLISHED or not both_open(view):
-        return
-    view["events"] |= EVENT_ESTABLISHED
-    if handshake(view) != HS_UNSEEN and not view["events"] & EVENT_HANDSHAKE:
-        _raise_handshake(core, view, now_ns, certainty)
-    event = write_event(core, view, KIND_ESTABLISHED, now_ns, 0)
-    event["certainty"] = certainty
-    write_evidence(core, view, event, False)
-
-
-@inner
-def _raise_ended(core: Any, view: Any, now_ns: Any, certainty: Any, reason: Any) -> None:
-    """The kind of a handshake that failed, or of the teardown; once."""
-    kind = teardown(view, reason)
-    if kind == TD_NONE:
-        opening = handshake(view)
-        early = reason != NO_REASON and not view["marks"] & VIEW_OVER  # cut off: what was not seen proves nothing
-        if view["events"] & EVENT_HANDSHAKE or opening == HS_UNSEEN or early:
-            return
-        _raise_handshake(core, view, now_ns, certainty)
-        return
-    if view["events"] & EVENT_TEARDOWN:
-        return
-    view["events"] |= EVENT_TEARDOWN
-    event = write_event(core, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, 0)
-    _fill_ending(view, event, certainty)
-    abnormal = kind in (TD_ABORT, TD_SILENT)
-    if abnormal:
-        event["severity"] = WARN
-    elif kind in (TD_FIN_THEN_RST, TD_REUSED):
-        event["severity"] = NOTICE
-    elif kind == TD_IDLE:
-        event["severity"] = INFO
-    write_evidence(core, view, event, True)
-    if abnormal and _loss_free(core, view):
-        view["alerts"] |= np.uint64(1 << KIND_ALERT)
-        alert = write_event(core, view, KIND_ALERT, now_ns, 0)
-        _fill_ending(view, alert, certainty)
-        alert["severity"] = ALERT
-        write_evidence(core, view, alert, True)
-
-
-@inner
-def _fill_ending(view: Any, event: Any, certainty: Any) -> None:
-    event["certainty"] = certainty
-    event["value_ns"] = view["last_ns"] - view["start_ns"]
-    event["by"] = role_of(view, np.int64(view["reset_by"] or view["first_closer"]))
-    event["rst_form"] = view["rst_form"]
-    event["cause"] = view["cause"]
-
-
-@inner
-def _loss_free(core: Any, view: Any) -> Any:
-    """Whether no loss of our own could explain what looks abnormal."""
-    lost = core.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
-    return not lost and not view["ends"][_NONE]["gap_bytes"] and not view["ends"][_ONE]["gap_bytes"]
 
 
 @compiled

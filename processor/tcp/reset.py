@@ -1,0 +1,131 @@
+"""What a RST says of the endpoint that sent it: its form, its cause, and whether it counts. RFC 9293 section 3.5."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from processor.tcp.figure5 import (
+    CLOSE_WAIT,
+    CLOSED,
+    CLOSING,
+    LISTEN,
+    REVOKE,
+    RX_ACKFIN,
+    RX_SYN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+    TX_EST,
+    TX_RST,
+    UNKNOWN,
+)
+from processor.tcp.layout import (
+    ACTIVE,
+    BAD_ACK,
+    FIN_RECEIVED,
+    FIN_SENT,
+    GONE,
+    NO_STEP,
+    RST_SENT,
+    SYN_PENDING,
+)
+from processor.tcp.seqnum import distance
+from processor.tcp.step import (
+    ASSUMED,
+    INFERRED,
+    after,
+    step,
+    step_as,
+    take_back,
+    take_back_last,
+)
+from synfin.compiled import inner
+from synfin.wire.segment import (
+    ACK,
+)
+
+# RST forms, as in event.RST_FORMS
+REPLY: Final = 1  # the answer of a host that has no such connection
+ABORT: Final = 2  # a connection gives itself up
+FOREIGN: Final = 3  # neither: another stack, a middlebox, a forgery
+
+TRIGGER_NS: Final = 1_000_000_000  # a reply follows what it answers within a second
+# Causes, bits as in event.CAUSES
+LATE_DATA: Final = 1 << 2
+NO_SOCKET: Final = 1 << 3
+UNREAD_DATA: Final = 1 << 4
+LINGER0_OR_KILL: Final = 1 << 5
+
+
+@inner
+def reset_form(me: Any, x: Any) -> Any:
+    """REPLY, ABORT or FOREIGN: what a RST of this endpoint is by its numbers alone."""
+    acked = np.int64(x["flags"]) & ACK
+    recent = x["t_ns"] - me["rx_ns"] <= TRIGGER_NS
+    if recent and not acked and distance(x["seq"], me["rx_ack"]) == 0:
+        return REPLY
+    if recent and acked and x["seq"] == 0 and distance(x["ack"], me["rx_end"]) == 0:
+        return REPLY
+    if acked and distance(x["seq"], me["snd_nxt"]) == 0 and distance(x["ack"], me["rcv_nxt"]) >= 0:
+        return ABORT
+    return FOREIGN
+
+
+@inner
+def transmit_reset(work: Any, me: Any, peer: Any, x: Any) -> None:
+    """Apply a RST to the endpoint that sent it."""
+    state = me["state"]
+    form = reset_form(me, x)
+    bare = not np.int64(x["flags"]) & ACK
+    if state in (UNKNOWN, CLOSED):
+        return
+    if state == LISTEN:  # no listener, or one that answers something else than the pending SYN
+        if me["bits"] & SYN_PENDING and not bare and distance(x["ack"], me["rcv_nxt"]) >= 0:
+            if me["last_event"] == RX_SYN:
+                take_back_last(work, me)
+                me["state"] = LISTEN
+            step(work, me, TX_RST)
+            me["bits"] |= RST_SENT
+            work["reset_by"] = 1 + me["side"]
+            work["rst_form"] = form
+        return
+    opening = state in (SYN_SENT, SYN_RECEIVED)
+    # In SYN-SENT nobody resets what acknowledges his SYN: who does so has no such connection, and maybe never had.
+    forgotten = state == SYN_SENT and after(x["seq"], me["iss"]) and not after(x["seq"], me["snd_nxt"])
+    if bare and opening and not forgotten and (me["bits"] & BAD_ACK or form == REPLY):
+        return  # TX_RST_BARE: the answer to an unacceptable ACK leaves the state as it is, RFC 9293 section 3.5.2, 2
+    guessed = me["last_event"] == RX_ACKFIN and me["last_certainty"] == ASSUMED
+    if bare and guessed and distance(x["seq"], me["fin_end"]) < 0:
+        take_back_last(work, me)  # it answers what came before the ACK that we thought it had taken
+        form = REPLY
+    work["reset_by"] = 1 + me["side"]
+    work["rst_form"] = form
+    work["cause"] = _cause(me, peer, form)
+    if form == REPLY and state not in (SYN_SENT, SYN_RECEIVED, TIME_WAIT):
+        if me["undo_step"] != NO_STEP and me["undo_state"] != state:
+            take_back(work, me, me["undo_step"], me["undo_state"])
+            if state in (CLOSE_WAIT, CLOSING):
+                me["bits"] &= ~np.uint32(FIN_RECEIVED)
+        work["lag_ns"] = 0
+        now = work["t_ns"]
+        work["t_ns"] = me["rx_ns"]
+        step_as(work, me, REVOKE, INFERRED)
+        work["t_ns"] = now
+        me["bits"] |= RST_SENT | GONE
+        return
+    if state == SYN_RECEIVED and form == ABORT and not me["bits"] & ACTIVE:
+        step_as(work, me, TX_EST, INFERRED)  # a half-open entry of a listener has no connection to abort
+    if step(work, me, TX_RST):
+        me["bits"] |= RST_SENT
+
+
+@inner
+def _cause(me: Any, peer: Any, form: Any) -> Any:
+    """Causes that fit a RST, as bits: unread data and linger cannot be told apart on the wire once data has come."""
+    if form == REPLY:
+        if me["bits"] & FIN_SENT and after(me["rx_end"], me["rcv_nxt"]):
+            return LATE_DATA
+        return NO_SOCKET
+    if form == ABORT and not me["bits"] & FIN_SENT:
+        return LINGER0_OR_KILL | (UNREAD_DATA if peer["bytes"] else 0)
+    return 0
