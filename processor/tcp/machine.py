@@ -239,7 +239,7 @@ class Machine:
         counts = [int(control[f"{name}_n"]) for name in OUTPUTS]
         if any(counts):
             flows, transitions, events, evidence = (
-                rows[:n].copy() for rows, n in zip(self._outputs(), counts, strict=True)
+                joined([rows[:n]], rows.dtype) for rows, n in zip(self._outputs(), counts, strict=True)
             )
             self._written.append(Records(flows, transitions, events, evidence, tuple(self._sensors)))
         for name in OUTPUTS:
@@ -257,7 +257,7 @@ class Machine:
             if control[f"{name}_left"][0] <= need + 1:
                 old = getattr(self.core, name)
                 new = np.zeros(max(POOL_ROWS, 2 * len(old)), old.dtype)
-                new[: len(old)] = old
+                new[: len(old)].view(np.uint8)[:] = old.view(np.uint8)
                 self._thread_free(name, new, len(old))
                 self._replace(name, new)
         if len(self.core.slots) < 2 * len(self.core.views):
@@ -279,6 +279,11 @@ class Machine:
         control[f"{name}_left"] += len(rows) - first
 
 
+def joined(parts: list[Rows], dtype: np.dtype[Any]) -> Rows:
+    """Copy rows into one array, as bytes: numpy copies a record field by field."""
+    return np.concatenate([rows.view(np.uint8) for rows in parts] or [np.zeros(0, np.uint8)]).view(dtype)
+
+
 def join(parts: list[Records], sensors: tuple[str, ...]) -> Records:
     """One Records of several, in order, their links between tables moved."""
     if len(parts) == 1:
@@ -290,7 +295,6 @@ def join(parts: list[Records], sensors: tuple[str, ...]) -> Records:
         transitions += len(part.transitions)
         evidence += len(part.evidence)
     flows, found, events, named = (
-        np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0, dtype)])
-        for name, dtype in OUTPUTS.items()
+        joined([getattr(part, name) for part in parts], dtype) for name, dtype in OUTPUTS.items()
     )
     return Records(flows, found, events, named, sensors)
