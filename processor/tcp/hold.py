@@ -169,12 +169,16 @@ def _apply_head(control: Any, holds: Any, work: Any, me: Any, peer: Any) -> None
 def release(core: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
     """Apply what the endpoint's own segment x proves it to have received before."""
     control, holds = core.control[_NONE], core.holds
-    resets = np.int64(x["flags"]) & RST
-    proved = _answered(holds, me, x) if resets else _last_proved(holds, me, x)
+    flags = np.int64(x["flags"])
+    # Who aborts a connection acknowledges what it had received; a RST that answers says that there is none. A number
+    # that acknowledges a SYN,ACK acknowledges a SYN before as well.
+    aborts = flags & ACK and distance(x["seq"], me["snd_nxt"]) == 0 and me["state"] != SYN_SENT
+    answers = flags & RST and not aborts
+    proved = _answered(holds, me, x) if answers else _last_proved(holds, me, x)
     for i in range(proved):
         held = holds[np.uint64(me["hold_head"])]["segment"]
         # What a RST answers found no connection. Who has taken what came after a RST has not taken that RST.
-        if (resets and i == proved - 1) or np.int64(held["flags"]) & RST:
+        if (answers and i == proved - 1) or np.int64(held["flags"]) & RST:
             _pop(control, holds, me)
             me["undo_step"] = NO_STEP
             continue
