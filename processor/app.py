@@ -314,6 +314,7 @@ class Worker:
             silent_s = now_s - self._heard_s.setdefault(number, now_s)
             if silent_s > SILENT_S and mark > positions.get(number, (0, 0))[0]:
                 await self._guarded(held.reach(number, mark, ours))
+                consumer.resume_partitions({TP(self._config.topics.packets.name, number)})  # it may have stayed paused
 
     async def look(self) -> None:
         """Ask for metadata, to know whether a broker is there."""

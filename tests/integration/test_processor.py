@@ -5,12 +5,14 @@ whose every record depends on the whole past of its slice, so that one message l
 """
 
 import signal
+import time
+from types import SimpleNamespace
 
 import kafka as kafka_python
 import pytest
 from kafka.admin import ConfigResource
 
-from synfin.broker import Record, send_all
+from synfin.broker import BrokerConfig, KafkaBroker, Record, send_all
 from synfin.wire.codec import encode
 from synfin.wire.topics import Topics
 from tests.integration.processor_batches import batch_of, flows_of
@@ -33,6 +35,22 @@ def rig(kafka, prefix, tmp_path):
         rig.close()
         admin.delete(topic.name for topic in topics.all())
         admin.close()
+
+
+@pytest.fixture
+def own_rig(own_kafka, prefix, tmp_path):
+    """A rig on a broker of the test's own, which it may kill."""
+    own_kafka.start()
+    broker = KafkaBroker(BrokerConfig(bootstrap=own_kafka.bootstrap, timeout_s=20))
+    topics = Topics(prefix=prefix, partitions=PARTITIONS)
+    admin = broker.admin()
+    admin.create(topics.all())
+    admin.close()
+    rig = Rig(SimpleNamespace(bootstrap=own_kafka.bootstrap, broker=broker), topics, tmp_path)
+    try:
+        yield rig
+    finally:
+        rig.close()
 
 
 def test_a_worker_stopped_in_good_order_leaves_nothing_to_do_again(rig):
@@ -179,3 +197,21 @@ def test_what_does_not_decode_goes_to_the_dead_letter_and_stops_nobody(rig):
         assert reason in headers["reason"].decode()
         assert headers["partition"] == str(partition).encode()
     assert len(letters) == len(bad)
+
+
+def test_a_broker_that_is_killed_and_comes_back_is_waited_for(own_kafka, own_rig):
+    rig = own_rig
+    worker = rig.worker()
+    feeder = rig.feed()
+    rig.until_replay_is_due()
+    own_kafka.kill()
+    time.sleep(3)
+    assert worker.process.poll() is None
+    own_kafka.start()
+    sent = rig.rounds
+    rig.until(lambda: rig.rounds > sent + 20, "the input goes on")
+    feeder.finish()
+    rig.until_all_is_out()
+    assert worker.end() == 0
+    rig.assert_whole(replayed_min=0)
+    assert rig.commits() == dict.fromkeys(range(PARTITIONS), rig.rounds)
