@@ -1,0 +1,98 @@
+"""Fills in what the documentation takes from the program: docs/states.md, and what the commands in the pages print.
+
+    python docs/make.py
+
+A block of a page that is marked `console` holds commands behind `$ ` and their output. It is run in a shell, in the
+project's folder, and its output is put in anew; `tests/packaging/test_docs.py` fails where a page says something else.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+PAGES: Final = ("README.md", "docs/first-capture.md", "docs/what-a-tap-can-know.md")
+STATES_PAGE: Final = "docs/states.md"
+
+_BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PROMPT: Final = "$ "
+_STATES: Final = """\
+# The table of states
+
+Made from `processor/tcp/figure5.py` by `python docs/make.py`; `synfin figure5` prints the same. The kernel that moves the
+states reads the same rows, so this page cannot say anything else than what the program does.
+
+Every endpoint has its own state; there is no state of a connection. `TX_…` is what an endpoint sends and therefore proves.
+`RX_…` is what it receives, and counts when the endpoint has taken it ([what a tap can know](what-a-tap-can-know.md)). One
+segment can be several events, one after the other: a FIN that also acknowledges ours is `RX_ACKFIN` and then `RX_FIN`.
+
+## Next state by event and state
+```
+{grid}
+```
+
+## Row by row
+The last column is the action of RFC 9293's Figure 5, or what the step means; numbers are sections of that RFC.
+```
+{rows}
+```
+In addition `NEW_ISN` and `REVOKE` lead to CLOSED from every state.
+
+## As a diagram
+```mermaid
+{mermaid}
+```
+"""
+
+
+def states_page() -> str:
+    """Text of docs/states.md."""
+    from processor.tcp.figure5 import ANYWHERE, MEANING, ROWS  # noqa: PLC0415  reads numpy
+    from synfin.view.figure5_text import grid, listing, mermaid  # noqa: PLC0415
+
+    parts = {"grid": grid(ROWS, MEANING, ANYWHERE), "rows": listing(ROWS), "mermaid": [mermaid(ROWS).rstrip()]}
+    return _STATES.format(**{name: "\n".join(lines) for name, lines in parts.items()})
+
+
+def commands(page: str) -> list[str]:
+    """Command lines of the `console` blocks of a page's text."""
+    lines = "".join(_BLOCK.findall(page)).splitlines()
+    return [line.removeprefix(_PROMPT) for line in lines if line.startswith(_PROMPT)]
+
+
+def filled(page: str) -> str:
+    """A page's text with what its commands print now."""
+    return _BLOCK.sub(lambda block: f"```console\n{_session(block[1])}```", page)
+
+
+def _session(block: str) -> str:
+    return "".join(f"{_PROMPT}{command}\n{output(command)}" for command in commands(f"```console\n{block}```"))
+
+
+@cache
+def output(command: str) -> str:
+    """What a command line prints, `./run` being this Python. Raises CalledProcessError when it fails."""
+    ours = f"{shlex.quote(sys.executable)} -m synfin.cli "
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    environment |= {"SYNFIN_COMPILED": "0", "TZ": "UTC", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+    shell = ["sh", "-c", command.replace("./run ", ours)]
+    return subprocess.run(shell, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def main() -> None:
+    """Write the pages."""
+    (ROOT / STATES_PAGE).write_text(states_page(), encoding="utf-8")
+    for name in PAGES:
+        page = (ROOT / name).read_text(encoding="utf-8")
+        (ROOT / name).write_text(filled(page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
