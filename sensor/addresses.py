@@ -66,14 +66,37 @@ LOOPBACK: Final = LocalAddresses.parse("127.0.0.0/8,::1", HOW_UNKNOWN)
 
 
 @leaf
-def _contain(networks: Any, address: Any) -> Any:
-    for i in range(len(networks)):
-        network = networks[np.uint64(i)]
-        if (address[_U0] & network["mask_0"]) == network["prefix_0"] and (address[_U1] & network["mask_1"]) == network[
-            "prefix_1"
-        ]:
-            return True
-    return False
+def _contains(network: Any, address: Any) -> Any:
+    return ((address[_U0] & network["mask_0"]) ^ network["prefix_0"]) | (
+        (address[_U1] & network["mask_1"]) ^ network["prefix_1"]
+    ) == _U0
+
+
+@leaf
+def _mark_flows(flows: Any, networks: Any, local: Any) -> Any:
+    """Say of each flow which ends are in NETWORK[]; whether any is."""
+    found = _UNKNOWN
+    for k in range(len(networks)):
+        network = networks[np.uint64(k)]
+        for i in range(len(flows)):
+            flow = flows[np.uint64(i)]
+            ends = local[np.uint64(i)]
+            if _contains(network, flow["lower_ip"]):
+                ends |= _LOWER
+            if _contains(network, flow["higher_ip"]):
+                ends |= _HIGHER
+            local[np.uint64(i)] = ends
+            found |= ends
+    return found
+
+
+@leaf
+def _mark_rows(segments: Any, local: Any, how: Any) -> None:
+    for i in range(len(segments)):
+        row = segments[np.uint64(i)]
+        if row["local_how"] == _UNKNOWN:
+            row["local"] = local[np.uint64(row["flow"])]
+            row["local_how"] = how
 
 
 @compiled
@@ -82,18 +105,6 @@ def mark_local(segments: Any, flows: Any, networks: Any, how: Any, local: Any) -
 
     `local` is uint8[flows], zeros, and is left with the ends of each flow.
     """
-    found = _UNKNOWN
-    for i in range(len(flows)):
-        flow = flows[np.uint64(i)]
-        if _contain(networks, flow["lower_ip"]):
-            local[np.uint64(i)] |= _LOWER
-        if _contain(networks, flow["higher_ip"]):
-            local[np.uint64(i)] |= _HIGHER
-        found |= local[np.uint64(i)]
-    if found == _UNKNOWN and how == _UNKNOWN:  # nobody gave a list, and no address of any flow is a loopback one
-        return
-    for i in range(len(segments)):
-        row = segments[np.uint64(i)]
-        if row["local_how"] == _UNKNOWN:
-            row["local"] = local[np.uint64(row["flow"])]
-            row["local_how"] = how
+    found = _mark_flows(flows, networks, local)
+    if found != _UNKNOWN or how != _UNKNOWN:  # else nobody gave a list, and no address of any flow is a loopback one
+        _mark_rows(segments, local, how)
