@@ -36,6 +36,7 @@ from processor.tcp.layout import (
     FIN_SENT,
     ISS_KNOWN,
     RCV_KNOWN,
+    RST_SENT,
     RST_TAKEN,
     SND_KNOWN,
     SYN_PENDING,
@@ -74,6 +75,8 @@ def _without_connection(work: Any, me: Any, x: Any) -> None:
         return  # dropped, or answered by a RST: its form tells
     if not flags & ACK:
         _take_syn(me, x)
+        me["bits"] &= ~np.uint32(RST_SENT)  # of an attempt that it refused before
+        me["was"] &= np.uint16(0xFFFF ^ (1 << CLOSED))
         me["bits"] |= SYN_PENDING
         if x["len"]:
             me["bits"] |= TFO_DATA

@@ -157,6 +157,7 @@ def _syn(work: Any, me: Any, x: Any) -> None:
         me["state_ns"] = work["t_ns"]  # retransmission: the timer begins anew
     if state == CLOSED and me["syn_count"] and distance(x["seq"], me["iss"]) == 0:
         take_back_last(work, me)  # it repeats its SYN: what seemed to end the attempt did not
+        me["bits"] &= ~np.uint32(RST_TAKEN)
         return
     if state not in (UNKNOWN, LISTEN, CLOSED):
         return

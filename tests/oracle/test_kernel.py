@@ -17,6 +17,7 @@ import pytest
 
 from synfin.embedded import Reading, Source, local_of
 from synfin.wire.jsonl import flow_lines
+from tests.support.core import rows_of
 
 SHARED = Path(__file__).parents[3] / "shared" / "captures"
 KERNEL, ORACLE, PACKETDRILL, PUBLIC = (SHARED / name for name in ("kernel", "oracle", "packetdrill", "public"))
@@ -34,7 +35,7 @@ NEAR_NS = 5_000_000
 SILENCE_NS = 25_000_000
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="no folder of captures beside the repository")
-big = pytest.mark.skipif(PLAIN, reason="takes minutes in plain Python; the recordings in tests/captures are judged there")
+big = pytest.mark.skipif(PLAIN, reason="minutes in plain Python, in which tests/captures is judged")
 
 
 def named(state):
@@ -148,13 +149,12 @@ def test_times_at_the_own_host_are_near_those_of_the_kernel():
 
 
 def times_by_ports(path):
-    """Times at which the core moved anything or saw packets first and last, by the pair of ports: enough for silence."""
+    """Times of all packets between two ports: enough to see silence."""
     times = defaultdict(list)
-    for flow in flows(path, ()):
-        ends = [flow["orig"], flow["resp"]]
-        times[frozenset(end["port"] for end in ends)] += [
-            t for end in ends for t in (end["first_ns"], end["last_ns"]) if t is not None
-        ]
+    rows, table = rows_of(path)
+    ports = [frozenset(map(int, (flow["lower_port"], flow["higher_port"]))) for flow in table]
+    for flow, t_ns in zip(rows["flow"].tolist(), rows["t_ns"].tolist(), strict=True):
+        times[ports[flow]].append(t_ns)
     return times
 
 

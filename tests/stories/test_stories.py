@@ -2,11 +2,39 @@
 
 import pytest
 
-from tests.support.story import check, read, stories
+from processor.tcp.figure5 import ANYWHERE, ROWS
+from tests.support.story import check, moves, read, stories
 
 TAPS = [pytest.param(path, tap, id=f"{read(path).name} at {tap}") for path in stories() for tap in read(path).taps]
+A_VIEW_OF_ITS_OWN = "a new incarnation is a view of its own, and its record begins again"
+NEVER_WITHIN_ONE_RECORD = {
+    ("CLOSED", "TX_SYN"): A_VIEW_OF_ITS_OWN,
+    ("TIME-WAIT", "TX_SYN"): A_VIEW_OF_ITS_OWN,
+    ("TIME-WAIT", "RX_SYN_NEW"): A_VIEW_OF_ITS_OWN,
+}
 
 
 @pytest.mark.parametrize(("path", "tap"), TAPS)
 def test_the_story_is_what_the_core_makes_of_its_packets(path, tap):
     check(path, tap)
+
+
+def test_the_stories_take_every_row_of_the_table():
+    taken = set().union(*(moves(path) for path in stories()))
+    untold = {
+        (row.state, row.event)
+        for row in ROWS
+        if not any((row.state, row.event, row.to, row.only or opened) in taken for opened in ("passive", "active"))
+    }
+    assert untold == set(NEVER_WITHIN_ONE_RECORD)
+    assert {event for _, event, to, _ in taken if to == "CLOSED"} >= set(ANYWHERE)
+
+
+def test_the_stories_take_no_step_that_the_table_does_not_have():
+    taken = {(state, event, to) for path in stories() for state, event, to, _ in moves(path) if event not in ANYWHERE}
+    assert taken <= {(row.state, row.event, row.to) for row in ROWS}
+
+
+def test_every_story_has_two_lines_of_words():
+    for path in stories():
+        assert all(30 < len(words) <= 130 for words in read(path).words), path
