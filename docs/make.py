@@ -26,12 +26,13 @@ _PROMPT: Final = "$ "
 _STATES: Final = """\
 # The table of states
 
-Made from `processor/tcp/figure5.py` by `python docs/make.py`; `synfin figure5` prints the same. The kernel that moves the
-states reads the same rows, so this page cannot say anything else than what the program does.
+Made from `processor/tcp/figure5.py` by `python docs/make.py`; `synfin figure5` prints the same. The kernel that moves
+the states reads the same rows, so this page cannot say anything else than what the program does.
 
-Every endpoint has its own state; there is no state of a connection. `TX_…` is what an endpoint sends and therefore proves.
-`RX_…` is what it receives, and counts when the endpoint has taken it ([what a tap can know](what-a-tap-can-know.md)). One
-segment can be several events, one after the other: a FIN that also acknowledges ours is `RX_ACKFIN` and then `RX_FIN`.
+Every endpoint has its own state; there is no state of a connection. `TX_…` is what an endpoint sends and therefore
+proves. `RX_…` is what it receives, and counts when the endpoint has taken it, which
+[what a tap can know](what-a-tap-can-know.md) explains. One segment can be several events, one after the other: a FIN
+that also acknowledges ours is `RX_ACKFIN` and then `RX_FIN`.
 
 ## Next state by event and state
 ```
