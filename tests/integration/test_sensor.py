@@ -24,7 +24,7 @@ from tests.support.frames import block, ethernet, ipv4, ipv6, packets, tcp
 from tests.support.netns import CONVERSE, ROOT
 
 pytestmark = pytest.mark.kafka
-BATCH_S = 60
+BATCH_S = 240
 
 
 class Program:
@@ -56,7 +56,7 @@ class Program:
     def end(self, number=None):
         if number is not None:
             self.process.send_signal(number)
-        out, _ = self.process.communicate(timeout=90)
+        out, _ = self.process.communicate(timeout=240)  # kernels may have to be compiled first
         return self.process.returncode, out, self.errors.read_text()
 
     def ports(self):

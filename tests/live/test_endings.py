@@ -169,4 +169,6 @@ def test_a_file_is_read_filtered_and_written_beside(namespace, sensors, tmp_path
 def read_file(folder, *arguments):
     command = [sys.executable, "-m", "sensor.cli", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, env=environment, timeout=90)
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=folder, env=environment, timeout=240
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-READY_S = 90  # a cold compilation of the kernels is among it
+READY_S = 240  # a cold compilation of the kernels is among it
 
 
 class Namespace:

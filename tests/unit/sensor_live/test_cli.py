@@ -146,7 +146,7 @@ def run(*argv):
         capture_output=True,
         text=True,
         env=environment,
-        timeout=90,
+        timeout=240,
     )
 
 
