@@ -2,7 +2,8 @@
 
 import sys
 import time
-from typing import Any, Final, Protocol
+from itertools import islice
+from typing import Final, Protocol
 
 import orjson
 
@@ -11,6 +12,7 @@ from synfin.view.style import style_for
 from synfin.wire.event import Records
 from synfin.wire.jsonl import Lines, event_lines, flow_lines
 
+ALIGNED: Final = 256  # lines that are aligned with one another, and held at a time
 BAR: Final = 30  # characters
 BAR_EVERY_S: Final = 0.2
 
@@ -75,14 +77,13 @@ class TextPrinter:
 
     def take(self, records: Records) -> None:
         """Print a line for each flow."""
-        flows: list[dict[str, Any]] = [orjson.loads(value) for value in flow_lines(records).values()]
-        if not flows:
-            return
-        lines = list(self._text.lines(flows))
-        if not self._begun:
-            print(self._text.header())
-            self._begun = True
-        print("\n".join(lines), flush=True)
+        values = flow_lines(records).values()
+        while chosen := [orjson.loads(value) for value in islice(values, ALIGNED)]:
+            lines = list(self._text.lines(chosen))
+            if not self._begun:
+                print(self._text.header())
+                self._begun = True
+            print("\n".join(lines), flush=True)
 
     def rehearse(self, records: Records) -> None:
         """Render the lines for nobody."""
