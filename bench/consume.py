@@ -34,6 +34,7 @@ from sensor.batcher import Batcher
 from synfin.broker import BrokerConfig, KafkaBroker, Record, send_all
 from synfin.wire.batch import STOPPED, Batch, Lane
 from synfin.wire.codec import decode, encode
+from synfin.wire.envelope import MAGIC
 from synfin.wire.segment import FLOW, SEGMENT
 from synfin.wire.topics import Topics
 
@@ -101,7 +102,7 @@ def stage_of(name: str, partitions: int, watch: Stopwatch) -> tuple[Any, Any]:
 
     def real_decode(data: bytes) -> Batch:
         watch.begin()
-        return decode(data[1:])
+        return decode(data if data[:1] == MAGIC[:1] else data[1:])  # the batch that warms the kernels has no such byte
 
     return open_partition, no_decode if name == "consume" else real_decode
 
@@ -119,6 +120,8 @@ async def consume(config: ProcessorConfig, name: str, batches: int, partitions: 
     deadline = time.monotonic() + TIMEOUT_S
     while app.worker.assignment is None and not starting.done():
         await asyncio.wait([starting], timeout=0.02)
+    if starting.done():
+        starting.result()
     watch.begun = None  # the kernels have been warmed
     while app.worker.counters.batches < batches:
         if time.monotonic() > deadline or app.crash_reason is not None:

@@ -64,12 +64,17 @@ class Feeder(threading.Thread):
 class Worker:
     """A worker as a process. Ended by whoever started it, at the latest by the rig."""
 
-    def __init__(self, command, log, environment):
+    def __init__(self, command, log, environment, stdin=None):
         self.told = False  # to end, or to sleep
         self.log = log
         with self.log.open("wb") as file:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+                command,
+                cwd=ROOT,
+                stdin=stdin,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
             )
 
     def signal(self, number):
@@ -139,8 +144,9 @@ class Rig:
         self._number = 0
         self._clients, self._read_to, self.seen = {}, {}, Read()
 
-    def start(self, command, **environment):
-        worker = Worker([sys.executable, *command], self.folder / f"worker-{len(self.workers)}.log", environment)
+    def start(self, command, *, stdin=None, **environment):
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        worker = Worker([sys.executable, *command], log, environment, stdin)
         self.workers.append(worker)
         return worker
 
@@ -246,7 +252,7 @@ class Rig:
         finally:
             admin.close()
 
-    def until(self, condition, what, timeout_s=60):
+    def until(self, condition, what, timeout_s=120):
         """Wait until `condition` holds; no worker may end meanwhile that was not told to."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -256,16 +262,16 @@ class Rig:
                 raise AssertionError(f"{'a worker ended' if gone else f'not within {timeout_s} s'}: {what}\n{said}")
             time.sleep(0.1)
 
-    def until_held_by(self, workers, timeout_s=60):
+    def until_held_by(self, workers, timeout_s=120):
         """Wait until each of the workers has begun with a partition."""
         self.until(lambda: all(worker.begun() for worker in workers), "each worker holds partitions", timeout_s)
 
-    def until_all_is_out(self, timeout_s=60):
+    def until_all_is_out(self, timeout_s=120):
         """Wait until readers have every record of the undisturbed run."""
         wanted = sum(len(records) for records in self.undisturbed().values())
         self.until(lambda: len(self.read()) >= wanted, f"{wanted} records after the replays", timeout_s)
 
-    def until_replay_is_due(self, timeout_s=60):
+    def until_replay_is_due(self, timeout_s=120):
         """Wait until each partition has written a checkpoint and has sent records since: who dies is replayed."""
         begun = state = self.ends(self.topics.state)
         at_state = self.ends(self.topics.events)

@@ -142,16 +142,16 @@ def test_two_workers_killed_in_mid_stream_give_the_records_of_one_process(rig, c
     port = free_port()
     workers = [start_processor(rig, port), start_faust(rig)]
     for turn in range(2):
-        rig.until_held_by(workers, 120)
+        rig.until_held_by(workers)
         rig.until_replay_is_due()
         before = rig.read().replayed
         workers[turn].signal(signal.SIGKILL)
         assert workers[turn].wait() == -signal.SIGKILL
         workers[turn] = start_processor(rig, port) if turn == 0 else start_faust(rig)
         rig.until(lambda before=before: rig.read().replayed > before, "records sent again after the kill")
-    rig.until_held_by(workers, 120)
+    rig.until_held_by(workers)
     feeder.finish()
-    rig.until_all_is_out(120)
+    rig.until_all_is_out()
     rig.until(lambda: get(port, "/readyz") == (200, "ok\n"), "the worker is ready")
     status, metrics = get(port, "/metrics")
     assert (status, get(port, "/healthz")) == (200, (200, "ok\n"))
