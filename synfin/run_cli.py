@@ -66,13 +66,11 @@ class _Stop:
     """Ctrl-C: the first drains the capture, the second ends at once."""
 
     def __init__(self, capture: "LiveCapture") -> None:
-        self.signal = 0
         self._capture = capture
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
 
     def _note(self, number: int, _frame: Any) -> None:
-        self.signal = number
         signal.signal(number, signal.SIG_DFL)
         self._capture.stop()
 
@@ -96,7 +94,7 @@ def _capture(args: argparse.Namespace, printer: "Printer") -> int:
     for batch in rehearsal.finish(STOPPED):
         printer.rehearse(Machine(Limits(), index_key()).apply(batch))
     capture = open_live(interface, " ".join(args.expression) or None, SNAPLEN_HEADERS)
-    stop = _Stop(capture)
+    _Stop(capture)
     try:
         if who:
             drop(who)
@@ -114,8 +112,6 @@ def _capture(args: argparse.Namespace, printer: "Printer") -> int:
     if capture.lost:
         sys.stderr.write(f"synfin run: {capture.lost}\n")
         return EXIT_FAILED
-    if stop.signal:
-        return 128 + stop.signal
     return EXIT_INCOMPLETE if dropped else EXIT_OK
 
 
