@@ -296,8 +296,7 @@ def _unseen(work: Any, me: Any, peer: Any, x: Any) -> None:
             return
         imply_fin(work, peer, x["ack"])
         return
-    peer["gap_bytes"] += np.uint32(over)
-    peer["snd_nxt"] = x["ack"]
+    _misses(peer, x["ack"])
 
 
 @inner
@@ -332,6 +331,30 @@ def _window(me: Any, peer: Any, x: Any) -> None:
 
 
 @inner
+def _misses(me: Any, until: Any) -> None:
+    """What it sent up to before a sequence number was not seen."""
+    me["gap_bytes"] += np.uint32(distance(until, me["snd_nxt"]))
+    me["hole"] = me["snd_nxt"]
+    me["hole_end"] = until
+    me["snd_nxt"] = until
+
+
+@inner
+def _fills(me: Any, seq: Any, length: Any) -> Any:
+    """Whether a segment was missed only because it came out of order; then it is missed no longer."""
+    into = distance(seq, me["hole"])
+    if into < 0 or into + length > distance(me["hole_end"], me["hole"]):
+        return False
+    me["gap_bytes"] -= np.uint32(length)
+    me["bytes"] += np.uint64(length)
+    if into == 0:
+        me["hole"] = plus(seq, length)
+    else:
+        me["hole_end"] = seq
+    return True
+
+
+@inner
 def _sends(work: Any, me: Any, x: Any) -> None:
     """Its own sequence numbers: new bytes, repeated ones, and a jump over what the capture missed."""
     length = np.int64(x["len"])
@@ -347,8 +370,9 @@ def _sends(work: Any, me: Any, x: Any) -> None:
             imply_fin(work, me, x["seq"])
             step_as(work, me, RX_ACKFIN, INFERRED)
         else:
-            me["gap_bytes"] += np.uint32(jump)
-            me["snd_nxt"] = x["seq"]
+            _misses(me, x["seq"])
+    elif length and _fills(me, x["seq"], length):
+        return
     new = distance(end, me["snd_nxt"])
     if new > 0:
         fresh = min(new, length)

@@ -39,6 +39,8 @@ ENDPOINT: Final = np.dtype(
         ("rx_end", "<u4"),  # end, and
         ("rx_ack", "<u4"),  # acknowledgment number of the last segment seen towards it: what a RST would answer
         ("window_max", "<u4"),  # largest window it advertised, scaled
+        ("hole", "<u4"),  # the last stretch of what it sent that was not seen, from here
+        ("hole_end", "<u4"),  # to before here; it may yet come, out of order
         ("hold_head", "<u4"),  # queue of what was seen towards it and is not proved received
         ("hold_tail", "<u4"),
         ("bits", "<u4"),  # below
@@ -59,7 +61,7 @@ ENDPOINT: Final = np.dtype(
         ("pad", "<u2", (2,)),
     ]
 )
-assert ENDPOINT.itemsize == 160
+assert ENDPOINT.itemsize == 168
 
 NO_STEP: Final = 0xFFFF
 NO_WSCALE: Final = 255

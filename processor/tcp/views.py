@@ -66,6 +66,8 @@ def _clear_endpoint(me: Any, side: Any) -> None:
     me["rx_end"] = 0
     me["rx_ack"] = 0
     me["window_max"] = 0
+    me["hole"] = 0
+    me["hole_end"] = 0
     me["hold_head"] = 0
     me["hold_tail"] = 0
     me["bits"] = 0
