@@ -251,8 +251,3 @@ class CaptureFileWriter:
                 beside.unlink(missing_ok=True)
         except OSError as error:
             raise self._failed(error) from None
-
-
-def is_classic(path: str, *, pcap: bool) -> bool:
-    """Whether a file of that name is classic pcap: asked for, or by its name."""
-    return pcap or path.endswith(".pcap")

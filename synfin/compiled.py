@@ -131,8 +131,3 @@ def leaf(function: F) -> F:
 def inner(function: F) -> F:
     """Compile into the kernels that call it, and only there; from Python it runs as it stands. It makes no array."""
     return wrap(_numba(), _plain(function), forceinline=False, **_OPTIONS) if ENABLED else _plain(function)
-
-
-def inlined(function: F) -> F:
-    """An inner function that is never called, but put wherever it is named: small, or once for each packet."""
-    return wrap(_numba(), _plain(function), forceinline=True, **_OPTIONS) if ENABLED else _plain(function)

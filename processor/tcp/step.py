@@ -100,14 +100,6 @@ def take_back_last(work: Any, me: Any) -> None:
 
 
 @inner
-def note_reset(work: Any, me: Any, form: Any, by: Any) -> None:
-    """Remember the first RST that counted: its form, and 1 + side of the end that sent it."""
-    if me["state"] != UNKNOWN and work["reset_by"] == 0:
-        work["rst_form"] = form
-        work["reset_by"] = by
-
-
-@inner
 def after(a: Any, b: Any) -> Any:
     """Whether sequence number a is after b."""
     return distance(a, b) > 0

@@ -57,7 +57,6 @@ TD_REUSED: Final = TEARDOWNS.index("reused")
 
 END: Final = END_REASONS.index("end")
 IDLE: Final = END_REASONS.index("idle")
-EOF: Final = END_REASONS.index("eof")
 EVICTED: Final = END_REASONS.index("evicted")
 REUSED: Final = END_REASONS.index("reused")
 NO_REASON: Final = 255  # the view goes on

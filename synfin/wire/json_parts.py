@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from synfin.compiled import compiled
 from synfin.wire.address import address
-from synfin.wire.event import CAUSES, ENDPOINTS, MICRO_EVENTS, STATES
+from synfin.wire.event import CAUSES, MICRO_EVENTS, STATES
 from synfin.wire.segment import LOWER
 from synfin.wire.text import number, pieces, put
 
@@ -52,7 +52,6 @@ _CAUSE_N: Final = np.uint64(len(CAUSES))
 _FROM: Final = enumeration("", STATES, ',"to":')
 _TO: Final = enumeration("", STATES, ',"event":')
 _EVENT: Final = enumeration("", MICRO_EVENTS, "")
-_ENDPOINTS: Final = np.uint64(len(ENDPOINTS))
 _U0, _U1 = np.uint64(0), np.uint64(1)
 
 
