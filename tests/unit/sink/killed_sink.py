@@ -1,7 +1,8 @@
 """A sink over topics that are made from a seed, in a process of its own, to be killed.
 
     python killed_sink.py OUT SEED
-Alerts go to the file OUT/alerts, a line an id, written before they count as acknowledged. Says "step" after each step.
+Alerts go to the file OUT/alerts, a line an id, written before they count as acknowledged. Before each step it waits for a line
+on standard input, or its end, and after it says "step": so whoever kills it knows how far it can have come.
 """
 
 import logging
@@ -67,6 +68,7 @@ def main(out, seed):
         sink = Sink(places, rotation, topics, AlertFile(out / "alerts"), Talk(logging.getLogger("sink")))
         sink.open()
         while arrivals := topics.poll(0, most=25):
+            sys.stdin.readline()
             sink.step(arrivals)
             print("step", flush=True)
         sink.finish_files()

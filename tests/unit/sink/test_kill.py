@@ -11,7 +11,8 @@ import pytest
 from sink.once import Once, Seq, Verdict
 from tests.unit.sink import killed_sink
 
-KILLS_MAX = 8
+KILLS = 8
+STEPS_MAX = 5
 
 
 def expected(topics, key):
@@ -23,24 +24,29 @@ def expected(topics, key):
     return records
 
 
-def run_once(out, seed, after_s):
-    """Start it, kill it so long after its first step; None when it came to its end before."""
+def run_and_kill(out, seed, steps, part):
+    """Let it make so many steps, and kill it so far into the next one, as a part of the time the last one took."""
     program = Path(killed_sink.__file__)
-    with subprocess.Popen([sys.executable, program, out, str(seed)], stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() in {b"step\n", b""}
-        time.sleep(after_s)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, program, out, str(seed)], **pipes) as process:
+        process.stdin.write(b"go\n" * (steps + 1))
+        process.stdin.flush()
+        took_s = 0.001
+        for _ in range(steps):
+            since = time.perf_counter()
+            assert process.stdout.readline() == b"step\n"
+            took_s = time.perf_counter() - since
+        time.sleep(part * min(took_s, 0.1))
         process.kill()
         process.stdout.read()
-        return process.wait()
+        assert process.wait() == -9
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_again_and_again(tmp_path, seed):
     choose = random.Random(seed)
-    killed = 0
-    while killed < KILLS_MAX and run_once(tmp_path, seed, choose.uniform(0, 0.08)) == -9:
-        killed += 1
-    assert killed >= 3, "a run that is hardly interrupted shows nothing"
+    for _ in range(KILLS):
+        run_and_kill(tmp_path, seed, choose.randint(1, STEPS_MAX), choose.uniform(0, 1.5))
     program = Path(killed_sink.__file__)
     subprocess.run([sys.executable, program, tmp_path, str(seed)], check=True, stdout=subprocess.DEVNULL)
 
