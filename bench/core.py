@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import traffic
-from processor.tcp.machine import POOLS, Limits, Machine
+from processor.tcp.machine import POOLS, TABLES, Limits, Machine
 from sensor.batcher import Batcher
 from synfin.wire.batch import GOES_ON, Batch, Lane
 from synfin.wire.key import tuple_hash
@@ -104,8 +104,8 @@ def memory(n: int) -> None:
     core, control = machine.core, machine.core.control[0]
     used = {}
     for name, _ in POOLS:
-        pool = getattr(core, name)
-        used[name] = (len(pool) - int(control[f"{name}_left"])) * pool.itemsize
+        size = sum(getattr(core, table).itemsize for table in TABLES.get(name, (name,)))
+        used[name] = (len(getattr(core, name)) - int(control[f"{name}_left"])) * size
     live = machine.views_live
     parts = ", ".join(f"{name} {size / live:.0f}" for name, size in used.items())
     each = sum(used.values()) / live

@@ -20,7 +20,20 @@ import zstandard
 
 from processor.tcp.filing import LOG_MAX
 from processor.tcp.hold import HOLD_MAX
-from processor.tcp.layout import CORE, ENDPOINT, HOLD, LOG, PACKET, SLICE, VIEW, VIEW_LIVE
+from processor.tcp.layout import (
+    CORE,
+    DEADLINE,
+    ENDPOINT,
+    HOLD,
+    LOG,
+    LOG_ROWS,
+    PACKET,
+    PACKET_ROWS,
+    PACKETS_MAX,
+    SLICE,
+    VIEW,
+    VIEW_LIVE,
+)
 from processor.tcp.machine import LaneState, Limits, Machine
 from processor.tcp.views import adopt
 from synfin.errors import ContractError, UsageError
@@ -36,9 +49,6 @@ PREFIX: Final = struct.Struct(
 SIZE_MAX: Final = 1 << 30  # of the rest, unpacked
 LINKS: Final = (
     "queue",
-    "child",
-    "next",
-    "previous",
     "log_head",
     "log_tail",
     "packets_head",
@@ -69,14 +79,20 @@ class Snapshot:
     counters: Rows  # SLICE[1]
     lanes: list[LaneState]
     views: Rows  # VIEW[n], lane = place in `lanes`
-    log: Rows  # LOG[], VIEW.steps rows a view
-    packets: Rows  # PACKET[], VIEW.packets_n rows a view
+    deadlines: Rows  # DEADLINE[n]
+    log: Rows  # LOG[], as many blocks as VIEW.steps rows take
+    packets: Rows  # PACKET[], likewise for VIEW.packets_n
     holds: Rows  # HOLD[], those of the lower end, of the higher, and the waiting SYN, a view
 
     @property
     def place(self) -> tuple[int, int]:
         """Epoch and next offset: of two snapshots of a slice the greater is the newer."""
         return int(self.counters["epoch"][0]), int(self.counters["next_offset"][0])
+
+
+def _blocks(views: Rows) -> tuple[Rows, Rows]:
+    """How many blocks of LOG and of PACKET each view has."""
+    return -(-views["steps"].astype(np.int64) // LOG_ROWS), -(-views["packets_n"].astype(np.int64) // PACKET_ROWS)
 
 
 def chains(rows: Rows, heads: Rows) -> Rows:
@@ -101,9 +117,9 @@ def take(machine: Machine) -> list[Snapshot]:
     core = machine.core
     numbers = np.flatnonzero(core.views["marks"] & VIEW_LIVE)
     own = core.queues["own"][core.views["queue"][numbers]]
-    order = np.lexsort((core.views["serial"][numbers], own))
+    order = np.lexsort((core.deadlines["serial"][numbers], own))
     numbers, own = numbers[order], own[order]
-    views = core.views[numbers]
+    views, deadlines = core.views[numbers], core.deadlines[numbers]
     heads = np.empty((len(views), 3), np.uint32)
     heads[:, :2] = np.where(views["ends"]["hold_n"] > 0, views["ends"]["hold_head"], 0)
     heads[:, 2] = views["tentative"]
@@ -117,9 +133,11 @@ def take(machine: Machine) -> list[Snapshot]:
     views["ends"]["hold_head"] = views["ends"]["hold_tail"] = 0
     for rows in (log, packets, holds):
         rows["next"] = 0
+    for name in ("child", "next", "previous"):
+        deadlines[name] = 0
     cuts = np.searchsorted(own, np.arange(1, len(core.slices)))
-    split = [np.split(views, cuts)]
-    for rows, counts in ((log, views["steps"]), (packets, views["packets_n"]), (holds, waiting)):
+    split = [np.split(views, cuts), np.split(deadlines, cuts)]
+    for rows, counts in zip((log, packets, holds), (*_blocks(views), waiting), strict=True):
         ends = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         split.append(np.split(rows, ends[cuts]))
     lanes = [machine.lane_state(number) for number in range(len(core.lanes))]
@@ -132,8 +150,8 @@ def take(machine: Machine) -> list[Snapshot]:
 def encode(snapshot: Snapshot, limits: Limits) -> bytes:
     """Write a snapshot as the value of the state topic."""
     lanes = orjson.dumps([list(lane) for lane in snapshot.lanes])
-    tables = [snapshot.counters, snapshot.views, snapshot.log, snapshot.packets, snapshot.holds]
-    counts = struct.pack("<5I", len(lanes), *(len(rows) for rows in tables[1:]))
+    tables = [snapshot.counters, snapshot.views, snapshot.deadlines, snapshot.log, snapshot.packets, snapshot.holds]
+    counts = struct.pack("<6I", len(lanes), *(len(rows) for rows in tables[1:]))
     body = b"".join([counts, lanes, *(rows.tobytes() for rows in tables)])
     rest = zstandard.ZstdCompressor(level=1).compress(body)
     prefix = PREFIX.pack(MAGIC, VERSION, snapshot.number, crc32c.crc32c(rest), len(body), LAYOUT, limits_digest(limits))
@@ -170,12 +188,12 @@ def decode(value: bytes, limits: Limits) -> Snapshot:
 
 
 def _read(number: int, body: bytes) -> Snapshot:
-    lanes_n, *counts = struct.unpack_from("<5I", body)
-    at = struct.calcsize("<5I")
+    lanes_n, *counts = struct.unpack_from("<6I", body)
+    at = struct.calcsize("<6I")
     lanes = [LaneState.of(fields) for fields in orjson.loads(body[at : at + lanes_n])]
     at += lanes_n
     tables = []
-    for dtype, count in zip((SLICE, VIEW, LOG, PACKET, HOLD), (1, *counts), strict=True):
+    for dtype, count in zip((SLICE, VIEW, DEADLINE, LOG, PACKET, HOLD), (1, *counts), strict=True):
         tables.append(np.frombuffer(body, dtype, count, at).copy())
         at += count * dtype.itemsize
     if at != len(body):
@@ -187,21 +205,23 @@ def _read(number: int, body: bytes) -> Snapshot:
 
 def _check(snapshot: Snapshot) -> None:
     """Kernels look at no bound, so what they index by must be inside."""
-    views, log = snapshot.views, snapshot.log
+    views, log, packets = snapshot.views, snapshot.log["rows"], snapshot.packets["rows"]
     ends = views["ends"]
     inside = (
-        (views["lane"] < len(snapshot.lanes)).all()
+        len(views) == len(snapshot.deadlines)
+        and (views["lane"] < len(snapshot.lanes)).all()
         and ((views["orig"] == LOWER) | (views["orig"] == HIGHER)).all()
         and (ends["side"] == [0, 1]).all()
         and all((ends[name] < len(STATES)).all() for name in ("state", "last_from", "undo_state"))
         and (ends["hold_n"] <= HOLD_MAX).all()
         and (views["steps"] <= LOG_MAX).all()
+        and (views["packets_n"] <= PACKETS_MAX).all()
         and (log["to"] < len(STATES)).all()
         and (log["event"] < len(MICRO_EVENTS)).all()
         and (log["certainty"] < len(CERTAINTIES)).all()
         and (log["side"] <= 1).all()
-        and (snapshot.packets["side"] <= 1).all()
-        and (snapshot.packets["role"] < len(ROLES)).all()
+        and (packets["side"] <= 1).all()
+        and (packets["role"] < len(ROLES)).all()
     )
     if not inside:
         raise ValueError("a number in it is out of its range")
@@ -233,9 +253,11 @@ def put_back(machine: Machine, snapshots: Sequence[Snapshot]) -> None:
     views["ends"]["hold_head"], views["ends"]["hold_tail"] = heads[:, :2], tails[:, :2]
     views["tentative"], views["tentative_n"] = heads[:, 2], 0
     log, packets = _joined(snapshots, "log", LOG), _joined(snapshots, "packets", PACKET)
-    views["log_head"], views["log_tail"] = _link(log, views["steps"])
-    views["packets_head"], views["packets_tail"] = _link(packets, views["packets_n"])
-    first = machine.fill({"views": views, "holds": holds, "log": log, "packets": packets})
+    logged, named = _blocks(views)
+    views["log_head"], views["log_tail"] = _link(log, logged)
+    views["packets_head"], views["packets_tail"] = _link(packets, named)
+    deadlines = _joined(snapshots, "deadlines", DEADLINE)
+    first = machine.fill({"views": views, "deadlines": deadlines, "holds": holds, "log": log, "packets": packets})
     adopt(addresses_of(machine.core), np.uint64(first), np.uint64(len(views)))
 
 

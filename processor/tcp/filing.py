@@ -9,7 +9,9 @@ from processor.tcp.layout import (
     EVENT_ESTABLISHED,
     EVENT_HANDSHAKE,
     EVENT_TEARDOWN,
+    LOG_ROWS,
     NO_STEP,
+    PACKET_ROWS,
     PACKETS_MAX,
     VIEW_OVER,
 )
@@ -67,14 +69,12 @@ ALERT: Final = SEVERITIES.index("alert")
 def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
     """Keep a packet that events may name; RSTs find room for as long as there is any."""
     flags = np.int64(x["flags"])
-    if view["packets_n"] >= PACKETS_MAX - (0 if flags & RST else 1):
+    n = np.uint64(view["packets_n"])
+    if n >= PACKETS_MAX - (0 if flags & RST else 1):
         return
-    control = core.control[_NONE]
-    entry = np.uint64(control["packets_free"])
-    row = core.packets[entry]
-    control["packets_free"] = row["next"]
-    control["packets_left"] -= 1
-    row["next"] = 0
+    if n % np.uint64(PACKET_ROWS) == 0:
+        _add_packets(core, view)
+    row = core.packets[np.uint64(view["packets_tail"])]["rows"][n % np.uint64(PACKET_ROWS)]
     row["t_ns"] = x["t_ns"]
     row["seq"] = x["seq"]
     row["ack"] = x["ack"]
@@ -89,33 +89,63 @@ def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
         row["role"] = ROLE_SYNACK if flags & ACK else ROLE_SYN
     else:
         row["role"] = ROLE_ACK
-    if view["packets_n"]:
-        core.packets[np.uint64(view["packets_tail"])]["next"] = entry
-    else:
-        view["packets_head"] = entry
-    view["packets_tail"] = entry
     view["packets_n"] += 1
+
+
+@inner
+def _add_packets(core: Any, view: Any) -> None:
+    """One more block for packets of the view."""
+    control = core.control[_NONE]
+    block = np.uint64(control["packets_free"])
+    control["packets_free"] = core.packets[block]["next"]
+    control["packets_left"] -= 1
+    core.packets[block]["next"] = 0
+    if view["packets_n"]:
+        core.packets[np.uint64(view["packets_tail"])]["next"] = block
+    else:
+        view["packets_head"] = block
+    view["packets_tail"] = block
+
+
+@inner
+def _add_log(core: Any, view: Any) -> None:
+    """One more block for transitions of the view."""
+    control = core.control[_NONE]
+    block = np.uint64(control["log_free"])
+    control["log_free"] = core.log[block]["next"]
+    control["log_left"] -= 1
+    core.log[block]["next"] = 0
+    if view["steps"]:
+        core.log[np.uint64(view["log_tail"])]["next"] = block
+    else:
+        view["log_head"] = block
+    view["log_tail"] = block
+
+
+@inner
+def _strike_out(core: Any, view: Any, done: Any) -> None:
+    """Mark an endpoint's transitions from an ordinal on as taken back."""
+    block, ordinal = np.uint64(view["log_head"]), _NONE
+    while ordinal < np.uint64(view["steps"]):
+        row = core.log[block]["rows"][ordinal % np.uint64(LOG_ROWS)]
+        if ordinal >= np.uint64(done["drop_from"]) and row["side"] == done["side"]:
+            row["to"] = 0
+        ordinal += _ONE
+        if ordinal % np.uint64(LOG_ROWS) == 0:
+            block = np.uint64(core.log[block]["next"])
 
 
 @inner
 def _log(core: Any, view: Any, done: Any) -> None:
     """Append a step to the view's log, or strike out what it takes back."""
+    n = np.uint64(view["steps"])
     if done["drop_from"] != NO_STEP:
-        entry, ordinal = np.uint64(view["log_head"]), np.int64(0)
-        while entry != _NONE:
-            row = core.log[entry]
-            if ordinal >= np.int64(done["drop_from"]) and row["side"] == done["side"]:
-                row["to"] = 0
-            ordinal += 1
-            entry = np.uint64(row["next"])
-    if view["steps"] >= LOG_MAX:
+        _strike_out(core, view, done)
+    if n >= LOG_MAX:
         return
-    control = core.control[_NONE]
-    entry = np.uint64(control["log_free"])
-    row = core.log[entry]
-    control["log_free"] = row["next"]
-    control["log_left"] -= 1
-    row["next"] = 0
+    if n % np.uint64(LOG_ROWS) == 0:
+        _add_log(core, view)
+    row = core.log[np.uint64(view["log_tail"])]["rows"][n % np.uint64(LOG_ROWS)]
     row["t_ns"] = done["t_ns"]
     row["lag_ns"] = done["lag_ns"]
     row["packet_ns"] = done["packet_ns"]
@@ -123,11 +153,6 @@ def _log(core: Any, view: Any, done: Any) -> None:
     row["to"] = done["to"]
     row["event"] = done["event"]
     row["certainty"] = done["certainty"]
-    if view["steps"]:
-        core.log[np.uint64(view["log_tail"])]["next"] = entry
-    else:
-        view["log_head"] = entry
-    view["log_tail"] = entry
     view["steps"] += 1
 
 

@@ -20,10 +20,12 @@ from processor.tcp.layout import (
     ACTIVE,
     EVER_LOCAL,
     GONE,
+    LOG_ROWS,
     NO_STEP,
     SND_KNOWN,
     STEPS_MAX,
     VIEW_LIVE,
+    VIEW_NEW,
     VIEW_OVER,
     VIEW_VALID,
     open_core,
@@ -41,7 +43,7 @@ _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
 
 # What one turn of the loop may need at most: a view that ends and one that begins, with all their steps.
-ROOM_POOL: Final = 4 * STEPS_MAX
+ROOM_LOG: Final = 4 * STEPS_MAX // LOG_ROWS + 4  # blocks
 ROOM_FLOWS: Final = 4
 ROOM_TRANSITIONS: Final = 4 * LOG_MAX
 ROOM_EVENTS: Final = 4 * STEPS_MAX + 16
@@ -63,7 +65,7 @@ def has_room(control: Any) -> Any:
     return (
         control["views_left"] > 2
         and control["holds_left"] > 4
-        and control["log_left"] > ROOM_POOL
+        and control["log_left"] > ROOM_LOG
         and control["packets_left"] > 4
         and control["flows_n"] + np.uint64(ROOM_FLOWS) <= control["flows_max"]
         and control["transitions_n"] + np.uint64(ROOM_TRANSITIONS) <= control["transitions_max"]
@@ -115,6 +117,10 @@ def _end_all(core: Any, queue: Any, reason: Any) -> Any:
     while v != _NONE:
         if not has_room(core.control[_NONE]):
             return False
+        # From the heap's leaves up: nothing has to be put in order again.
+        while core.deadlines[v]["child"]:
+            v = np.uint64(core.deadlines[v]["child"])
+        above = np.uint64(core.deadlines[v]["previous"])
         view = core.views[v]
         begin(core, view)
         waits = np.uint64(view["tentative"])
@@ -122,7 +128,7 @@ def _end_all(core: Any, queue: Any, reason: Any) -> Any:
             apply_segment(core, renew(core, v), core.work[_NONE]["segment"])
         else:
             close_view(core, v, reason)
-        v = np.uint64(core.queues[queue]["root"])
+        v = above if above != _NONE else np.uint64(core.queues[queue]["root"])
     return True
 
 
@@ -147,7 +153,7 @@ def begin(core: Any, view: Any) -> Any:
 def fire_until(core: Any, queue: Any, t_ns: Any) -> Any:
     """Fire the deadlines of a queue up to t_ns. False when there is no room to go on."""
     root = np.uint64(core.queues[queue]["root"])
-    while root != _NONE and core.views[root]["deadline_ns"] <= t_ns:
+    while root != _NONE and core.deadlines[root]["deadline_ns"] <= t_ns:
         if not has_room(core.control[_NONE]):
             return False
         fire(core, root)
@@ -215,8 +221,8 @@ def _evict(core: Any, queue: Any) -> None:
             return
         view = core.views[root]
         deadline = view_deadline(core.holds, view)
-        if deadline > view["deadline_ns"]:
-            core.queues[queue]["root"] = heap_move(core.views, root, root, deadline)
+        if deadline > core.deadlines[root]["deadline_ns"]:
+            core.queues[queue]["root"] = heap_move(core.deadlines, root, root, deadline)
             continue
         own["evicted"] += _ONE
         begin(core, view)
@@ -278,7 +284,7 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
         note_packet(core, view, x, side)
         file_steps(core, view, t, NO_REASON)
         settle(core, v)
-    elif waits or view["deadline_ns"] == view["start_ns"]:
+    elif waits or view["marks"] & VIEW_NEW:
         settle(core, v)
 
 
@@ -338,7 +344,7 @@ def _count(view: Any, me: Any, x: Any) -> None:
 def fire(core: Any, v: Any) -> None:
     """Do what is due at the deadline of view v, the first of its queue; or move it back if it stood there too early."""
     view = core.views[v]
-    now = view["deadline_ns"]
+    now = core.deadlines[v]["deadline_ns"]
     deadline = view_deadline(core.holds, view)
     if deadline <= now:
         work = begin(core, view)
@@ -355,7 +361,7 @@ def fire(core: Any, v: Any) -> None:
         file_steps(core, view, now, NO_REASON)
         deadline = view_deadline(core.holds, view)
     queue = core.queues[np.uint64(view["queue"])]
-    queue["root"] = heap_move(core.views, np.uint64(queue["root"]), v, deadline)
+    queue["root"] = heap_move(core.deadlines, np.uint64(queue["root"]), v, deadline)
 
 
 @inner

@@ -109,16 +109,11 @@ VIEW: Final = np.dtype(
         ("orient", "u1"),
         ("marks", "u1"),  # VIEW_*
         ("last_ns", "<i8"),
-        ("deadline_ns", "<i8"),  # never after the true one; what the heap is ordered by
-        ("serial", "<u8"),  # order of arrival in its slice: breaks ties
         ("syn_rtt_ns", "<i8"),
         ("ack_rtt_ns", "<i8"),
         ("dropped", "<u8"),  # counter of the lane when the view began
         ("queue", "<u4"),  # row of the table of queues: its slice and lane
-        ("child", "<u4"),  # pairing heap of the queue
-        ("next", "<u4"),
-        ("previous", "<u4"),
-        ("log_head", "<u4"),  # transitions
+        ("log_head", "<u4"),  # transitions: first and last block
         ("log_tail", "<u4"),
         ("packets_head", "<u4"),
         ("packets_tail", "<u4"),
@@ -142,6 +137,19 @@ VIEW: Final = np.dtype(
 VIEW_LIVE: Final = 0x01
 VIEW_VALID: Final = 0x02  # the handshake's three numbers fit one another
 VIEW_OVER: Final = 0x04  # both ends are closed or in TIME-WAIT
+VIEW_NEW: Final = 0x08  # its first segment is not applied yet: it stands in no queue
+
+DEADLINE: Final = np.dtype(  # of the view with the same number; apart, so that the queue's heap stays within few lines
+    [
+        ("deadline_ns", "<i8"),  # never after the true one; what the heap is ordered by
+        ("serial", "<u8"),  # order of arrival in its slice: breaks ties
+        ("child", "<u4"),  # pairing heap of the queue
+        ("next", "<u4"),
+        ("previous", "<u4"),
+        ("pad", "<u4"),
+    ]
+)
+assert DEADLINE.itemsize == 32
 
 EVENT_ESTABLISHED: Final = 0x01
 EVENT_HANDSHAKE: Final = 0x02
@@ -156,21 +164,22 @@ HOLD: Final = np.dtype(
     ]
 )
 
-LOG: Final = np.dtype(  # a transition of a view
+# What a view has any number of lies in blocks, so that it is read in one go and not row by row from all over memory.
+TRANSITION_DONE: Final = np.dtype(
     [
         ("t_ns", "<i8"),
         ("lag_ns", "<i8"),
         ("packet_ns", "<i8"),
-        ("next", "<u4"),
         ("side", "u1"),
         ("to", "u1"),  # UNKNOWN: it was taken back
         ("event", "u1"),
         ("certainty", "u1"),
     ]
 )
-assert LOG.itemsize == 32
+LOG_ROWS: Final = 6  # an open connection has five transitions, one that closed in good order eleven
+LOG: Final = np.dtype([("next", "<u4"), ("rows", TRANSITION_DONE, (LOG_ROWS,))])  # transitions of a view
 
-PACKET: Final = np.dtype(  # a packet that events of a view may name
+PACKET_SEEN: Final = np.dtype(
     [
         ("t_ns", "<i8"),
         ("seq", "<u4"),
@@ -179,12 +188,11 @@ PACKET: Final = np.dtype(  # a packet that events of a view may name
         ("flags", "<u2"),
         ("side", "u1"),
         ("role", "u1"),
-        ("next", "<u4"),
-        ("pad", "<u4"),
     ]
 )
-assert PACKET.itemsize == 32
 PACKETS_MAX: Final = 8  # of a view
+PACKET_ROWS: Final = 4
+PACKET: Final = np.dtype([("next", "<u4"), ("rows", PACKET_SEEN, (PACKET_ROWS,))])  # packets that events may name
 
 QUEUE: Final = np.dtype(  # the views of one lane in one slice
     [
@@ -273,7 +281,7 @@ CONTROL: Final = np.dtype(
         ("packets_free", "<u4"),
         ("views_left", "<u4"),  # rows that are free
         ("holds_left", "<u4"),
-        ("log_left", "<u4"),
+        ("log_left", "<u4"),  # blocks
         ("packets_left", "<u4"),
         ("flows_n", "<u8"),  # rows written to the outputs
         ("transitions_n", "<u8"),
@@ -295,7 +303,8 @@ class Core(NamedTuple):
 
     control: npt.NDArray[np.void]  # CONTROL[1]
     work: npt.NDArray[np.void]  # WORK[1]
-    views: npt.NDArray[np.void]  # VIEW[], a pool, as the next three
+    views: npt.NDArray[np.void]  # VIEW[], a pool, as the next four
+    deadlines: npt.NDArray[np.void]  # DEADLINE[len(views)]
     holds: npt.NDArray[np.void]  # HOLD[]
     log: npt.NDArray[np.void]  # LOG[]
     packets: npt.NDArray[np.void]  # PACKET[]
@@ -314,6 +323,7 @@ CORE: Final = (  # dtype of each field of Core
     ("control", CONTROL),
     ("work", WORK),
     ("views", VIEW),
+    ("deadlines", DEADLINE),
     ("holds", HOLD),
     ("log", LOG),
     ("packets", PACKET),

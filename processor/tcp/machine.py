@@ -16,13 +16,14 @@ from processor.tcp.kernel import (
     ROOM_EVENTS,
     ROOM_EVIDENCE,
     ROOM_FLOWS,
-    ROOM_POOL,
+    ROOM_LOG,
     ROOM_TRANSITIONS,
     drive,
     has_room,
 )
 from processor.tcp.layout import (
     CONTROL,
+    DEADLINE,
     HOLD,
     LANE,
     LOG,
@@ -42,7 +43,8 @@ from synfin.wire.key import SLICES
 from synfin.wire.segment import FLOW, SEGMENT
 
 VIEWS_MAX: Final = 2**20 // 64  # of one slice; 384 slices of them are six million views
-POOLS: Final = (("views", 2), ("holds", 4), ("log", ROOM_POOL), ("packets", 4))  # and what one turn may need
+POOLS: Final = (("views", 2), ("holds", 4), ("log", ROOM_LOG), ("packets", 4))  # and what one turn may need
+TABLES: Final = {"views": ("views", "deadlines")}  # of a pool that has more than one; the last has the links
 POOL_ROWS: Final = 1024  # at first
 OUTPUT_ROWS: Final = {
     "flows": 4096 + ROOM_FLOWS,
@@ -103,7 +105,6 @@ class Machine:
         self.partition, self.partitions = partition, partitions
         self._numbers: dict[tuple[str, int], int] = {}  # lanes by (sensor, lane)
         self._sensors: list[str] = []
-        SLICES // partitions
         control = np.zeros(1, CONTROL)
         control["key_0"], control["key_1"] = key
         control["partitions"] = partitions
@@ -113,6 +114,7 @@ class Machine:
             control=control,
             work=np.zeros(1, WORK),
             views=np.zeros(1, VIEW),
+            deadlines=np.zeros(1, DEADLINE),
             holds=np.zeros(1, HOLD),
             log=np.zeros(1, LOG),
             packets=np.zeros(1, PACKET),
@@ -215,12 +217,13 @@ class Machine:
 
     def fill(self, pools: dict[str, Rows]) -> int:
         """Put rows from 1 on into the pools of a fresh machine; their first row's number."""
-        for name, rows in pools.items():
+        for table, rows in pools.items():
             pool = np.zeros(max(POOL_ROWS, 2 * len(rows)), rows.dtype)
             pool[1 : len(rows) + 1] = rows
+            self._replace(table, pool)
+        for name, _ in POOLS:
             self.core.control[f"{name}_free"], self.core.control[f"{name}_left"] = 0, 0
-            self._thread_free(name, pool, len(rows) + 1)
-            self._replace(name, pool)
+            self._thread_free(name, len(pools[name]) + 1)
         self.core.control["views_live"] = len(pools["views"])
         self._grow()
         return 1
@@ -255,11 +258,13 @@ class Machine:
         control = self.core.control
         for name, need in POOLS:
             if control[f"{name}_left"][0] <= need + 1:
-                old = getattr(self.core, name)
-                new = np.zeros(max(POOL_ROWS, 2 * len(old)), old.dtype)
-                new[: len(old)].view(np.uint8)[:] = old.view(np.uint8)
-                self._thread_free(name, new, len(old))
-                self._replace(name, new)
+                before = len(getattr(self.core, name))
+                for table in TABLES.get(name, (name,)):
+                    old = getattr(self.core, table)
+                    new = np.zeros(max(POOL_ROWS, 2 * before), old.dtype)
+                    new[:before].view(np.uint8)[:] = old.view(np.uint8)
+                    self._replace(table, new)
+                self._thread_free(name, before)
         if len(self.core.slots) < 2 * len(self.core.views):
             slots = np.zeros(4 * len(self.core.views), np.uint64)
             rehash(self.core.slots, slots)
@@ -269,9 +274,10 @@ class Machine:
     def _replace(self, name: str, pool: Any) -> None:
         self.core = self.core._replace(**{name: pool})
 
-    def _thread_free(self, name: str, rows: npt.NDArray[np.void], first: int) -> None:
+    def _thread_free(self, name: str, first: int) -> None:
         """Link rows from `first` on into the pool's free list, lowest first."""
         control = self.core.control
+        rows = getattr(self.core, TABLES.get(name, (name,))[-1])
         follows = np.arange(first + 1, len(rows) + 1, dtype=np.uint32)
         follows[-1] = control[f"{name}_free"][0]
         rows["next"][first:] = follows

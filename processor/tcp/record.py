@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from processor.tcp.layout import ISS_KNOWN, NO_WSCALE, SACK_OK, TS_OK, VIEW_VALID
+from processor.tcp.layout import ISS_KNOWN, LOG_ROWS, NO_WSCALE, PACKET_ROWS, SACK_OK, TS_OK, VIEW_VALID
 from processor.tcp.seqnum import distance, plus
 from processor.tcp.story import (
     TD_ORDERLY,
@@ -78,10 +78,10 @@ def _copy_log(core: Any, view: Any) -> Any:
     control = core.control[_NONE]
     at = control["transitions_n"]
     orig = originator(view)
-    entry = np.uint64(view["log_head"])
+    block, ordinal = np.uint64(view["log_head"]), _NONE
     n = _NONE
-    while entry != _NONE:
-        row = core.log[entry]
+    while ordinal < np.uint64(view["steps"]):
+        row = core.log[block]["rows"][ordinal % np.uint64(LOG_ROWS)]
         if row["to"]:
             written = core.transitions[at + n]
             written["t_ns"] = row["t_ns"]
@@ -93,7 +93,9 @@ def _copy_log(core: Any, view: Any) -> Any:
             written["certainty"] = row["certainty"]
             written["from"] = 0
             n += _ONE
-        entry = np.uint64(row["next"])
+        ordinal += _ONE
+        if ordinal % np.uint64(LOG_ROWS) == 0:
+            block = np.uint64(core.log[block]["next"])
     control["transitions_n"] = at + n
     return n
 
@@ -176,9 +178,9 @@ def write_evidence(core: Any, view: Any, event: Any, closing: Any) -> None:
     """Name the packets that an event rests on: those of the opening, or those of the closing."""
     control = core.control[_NONE]
     orig = originator(view)
-    entry = np.uint64(view["packets_head"])
-    while entry != _NONE:
-        packet = core.packets[entry]
+    block, ordinal = np.uint64(view["packets_head"]), _NONE
+    while ordinal < np.uint64(view["packets_n"]):
+        packet = core.packets[block]["rows"][ordinal % np.uint64(PACKET_ROWS)]
         if closing == (packet["role"] >= ROLE_FIN_ORIG):
             row = core.evidence[control["evidence_n"]]
             control["evidence_n"] += _ONE
@@ -191,7 +193,9 @@ def write_evidence(core: Any, view: Any, event: Any, closing: Any) -> None:
             row["flags"] = packet["flags"]
             row["from"] = 0 if np.uint64(packet["side"]) == orig else 1
             row["role"] = packet["role"]
-        entry = np.uint64(packet["next"])
+        ordinal += _ONE
+        if ordinal % np.uint64(PACKET_ROWS) == 0:
+            block = np.uint64(core.packets[block]["next"])
 
 
 @inner

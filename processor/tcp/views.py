@@ -11,15 +11,16 @@ from processor.tcp.hold import assume_head, drop_holds, free_hold
 from processor.tcp.index import insert, keyed_hash, remove
 from processor.tcp.layout import (
     GONE,
+    LOG_ROWS,
     NO_STEP,
     NO_WSCALE,
+    PACKET_ROWS,
     VIEW_LIVE,
+    VIEW_NEW,
     VIEW_OVER,
     open_core,
 )
-from processor.tcp.record import (
-    write_flow,
-)
+from processor.tcp.record import write_flow
 from processor.tcp.step import INFERRED, stamp, step_as
 from processor.tcp.story import (
     END,
@@ -108,11 +109,14 @@ def _orient(view: Any, x: Any) -> None:
 
 @inner
 def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) -> Any:
-    """Begin a view for the tuple of a FLOW (or of another VIEW) with its first segment; its number."""
+    """Begin a view for the tuple of a FLOW (or of another VIEW) with its first segment; its number.
+
+    It has no deadline yet: whoever applies that segment settles it.
+    """
     control, views = core.control[_NONE], core.views
     v = np.uint64(control["views_free"])
-    view = views[v]
-    control["views_free"] = view["next"]
+    view, row = views[v], core.deadlines[v]
+    control["views_free"] = row["next"]
     control["views_left"] -= 1
     control["views_live"] += _ONE
     queue = core.queues[queue_number]
@@ -130,7 +134,7 @@ def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) ->
     view["first_seq"] = x["seq"]
     view["lane"] = queue["lane"]
     view["gen"] = gen
-    view["marks"] = VIEW_LIVE
+    view["marks"] = VIEW_LIVE | VIEW_NEW
     view["syn_rtt_ns"] = -1
     view["ack_rtt_ns"] = -1
     view["dropped"] = core.lanes[np.uint64(queue["lane"])]["dropped"]
@@ -155,13 +159,11 @@ def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) ->
     _clear_endpoint(view["ends"][_NONE], 0)
     _clear_endpoint(view["ends"][_ONE], 1)
     _orient(view, x)
-    view["serial"] = own["serial"]
+    row["serial"] = own["serial"]
     own["serial"] += _ONE
     own["views"] += _ONE
     queue["views"] += 1
     insert(core.slots, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
-    view["deadline_ns"] = x["t_ns"]  # settled when its first segment is filed
-    queue["root"] = heap_push(views, np.uint64(queue["root"]), v)
     return v
 
 
@@ -187,12 +189,18 @@ def _in_time_wait(view: Any) -> Any:
 
 
 @inner
+def blocks(n: Any, rows: Any) -> Any:
+    """How many blocks of so many rows hold n."""
+    return np.uint32((np.int64(n) + rows - 1) // rows)
+
+
+@inner
 def release_view(core: Any, v: Any) -> None:
     """Take a view out of everything and give its rows back to their pools."""
     control, views = core.control[_NONE], core.views
     view = views[v]
     queue = core.queues[np.uint64(view["queue"])]
-    queue["root"] = heap_remove(views, np.uint64(queue["root"]), v)
+    queue["root"] = heap_remove(core.deadlines, np.uint64(queue["root"]), v)
     queue["views"] -= 1
     core.slices[np.uint64(queue["own"])]["views"] -= _ONE
     remove(core.slots, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
@@ -200,22 +208,16 @@ def release_view(core: Any, v: Any) -> None:
         drop_holds(control, core.holds, view["ends"][np.uint64(side)])
     if view["tentative"]:
         free_hold(control, core.holds, np.uint64(view["tentative"]))
-    entry = np.uint64(view["log_head"])
-    while entry != _NONE:
-        following = np.uint64(core.log[entry]["next"])
-        core.log[entry]["next"] = control["log_free"]
-        control["log_free"] = entry
-        control["log_left"] += 1
-        entry = following
-    entry = np.uint64(view["packets_head"])
-    while entry != _NONE:
-        following = np.uint64(core.packets[entry]["next"])
-        core.packets[entry]["next"] = control["packets_free"]
-        control["packets_free"] = entry
-        control["packets_left"] += 1
-        entry = following
+    if view["steps"]:
+        core.log[np.uint64(view["log_tail"])]["next"] = control["log_free"]
+        control["log_free"] = view["log_head"]
+        control["log_left"] += blocks(view["steps"], LOG_ROWS)
+    if view["packets_n"]:
+        core.packets[np.uint64(view["packets_tail"])]["next"] = control["packets_free"]
+        control["packets_free"] = view["packets_head"]
+        control["packets_left"] += blocks(view["packets_n"], PACKET_ROWS)
     view["marks"] = 0  # its tuple stays readable: the next incarnation copies it
-    view["next"] = control["views_free"]
+    core.deadlines[v]["next"] = control["views_free"]
     control["views_free"] = v
     control["views_left"] += 1
     control["views_live"] -= _ONE
@@ -231,19 +233,23 @@ def adopt(addresses: Any, first: Any, n: Any) -> None:
         view = core.views[v]
         queue = core.queues[np.uint64(view["queue"])]
         insert(core.slots, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
-        queue["root"] = heap_push(core.views, np.uint64(queue["root"]), v)
+        queue["root"] = heap_push(core.deadlines, np.uint64(queue["root"]), v)
         queue["views"] += 1
         v += _ONE
 
 
 @inner
 def settle(core: Any, v: Any) -> None:
-    """Move the view in its queue when its true deadline is earlier than the one it stands by."""
-    view = core.views[v]
+    """Give the view its place in its queue, another one when its true deadline is earlier than that it stands by."""
+    view, row = core.views[v], core.deadlines[v]
+    queue = core.queues[np.uint64(view["queue"])]
     deadline = view_deadline(core.holds, view)
-    if deadline < view["deadline_ns"] or view["deadline_ns"] == view["start_ns"]:
-        queue = core.queues[np.uint64(view["queue"])]
-        queue["root"] = heap_move(core.views, np.uint64(queue["root"]), v, deadline)
+    if view["marks"] & VIEW_NEW:
+        view["marks"] &= np.uint8(0xFF ^ VIEW_NEW)
+        row["deadline_ns"] = deadline
+        queue["root"] = heap_push(core.deadlines, np.uint64(queue["root"]), v)
+    elif deadline < row["deadline_ns"]:
+        queue["root"] = heap_move(core.deadlines, np.uint64(queue["root"]), v, deadline)
 
 
 @inner

@@ -1,8 +1,8 @@
 """A sink over topics that are made from a seed, in a process of its own, to be killed.
 
     python killed_sink.py OUT SEED
-Alerts go to the file OUT/alerts, a line an id, written before they count as acknowledged. Before each step it waits for a line
-on standard input, or its end, and after it says "step": so whoever kills it knows how far it can have come.
+Alerts go to the file OUT/alerts, a line an id, written before they count as acknowledged. Before each step it waits for
+a line on standard input, or its end, and after it says "step": so whoever kills it knows how far it can have come.
 """
 
 import logging

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.tcp.heap import heap_move, heap_push, heap_remove
-from processor.tcp.layout import VIEW
+from processor.tcp.layout import DEADLINE
 
 MOVES = st.lists(st.tuples(st.sampled_from(["push", "pop", "remove", "move"]), st.integers(0), st.integers(0, 9)))
 
@@ -14,25 +14,25 @@ class Model:
     """A heap in a pool, and what it should hold: deadline and serial by row."""
 
     def __init__(self, rows: int) -> None:
-        self.views = np.zeros(rows + 1, VIEW)
+        self.deadlines = np.zeros(rows + 1, DEADLINE)
         self.root = np.uint64(0)
         self.held: dict[int, tuple[int, int]] = {}
         self.serial = 0
 
     def push(self, deadline: int) -> None:
-        v = next(row for row in range(1, len(self.views)) if row not in self.held)
+        v = next(row for row in range(1, len(self.deadlines)) if row not in self.held)
         self.serial += 1
         self.held[v] = deadline, self.serial
-        self.views[v]["deadline_ns"], self.views[v]["serial"] = deadline, self.serial
-        self.root = np.uint64(heap_push(self.views, self.root, np.uint64(v)))
+        self.deadlines[v]["deadline_ns"], self.deadlines[v]["serial"] = deadline, self.serial
+        self.root = np.uint64(heap_push(self.deadlines, self.root, np.uint64(v)))
 
     def remove(self, v: int) -> None:
         del self.held[v]
-        self.root = np.uint64(heap_remove(self.views, self.root, np.uint64(v)))
+        self.root = np.uint64(heap_remove(self.deadlines, self.root, np.uint64(v)))
 
     def move(self, v: int, deadline: int) -> None:
         self.held[v] = deadline, self.held[v][1]
-        self.root = np.uint64(heap_move(self.views, self.root, np.uint64(v), deadline))
+        self.root = np.uint64(heap_move(self.deadlines, self.root, np.uint64(v), deadline))
 
     def first(self) -> int:
         return min(self.held, key=self.held.__getitem__, default=0)
@@ -64,6 +64,6 @@ def test_views_come_out_in_order(deadlines: list[int]) -> None:
         model.remove(int(model.root))
     assert order == sorted(order)
     assert len(order) == len(deadlines)
-    assert not model.views["child"].any()
-    assert not model.views["next"].any()
-    assert not model.views["previous"].any()
+    assert not model.deadlines["child"].any()
+    assert not model.deadlines["next"].any()
+    assert not model.deadlines["previous"].any()
