@@ -4,13 +4,13 @@ Whatever worker holds them, and however often it was killed: from the same snaps
 records with the same numbers.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
 
 from processor import snapshot
+from processor.index_key import index_key
 from processor.tcp.machine import Limits, Machine
 from synfin.errors import UsageError
 from synfin.wire.batch import Batch
@@ -23,11 +23,6 @@ WINDOW: Final = 64  # numbers below the last one that are remembered
 
 DUPLICATE: Final = "duplicate"
 LATE: Final = "late"
-
-
-def index_key() -> tuple[int, int]:
-    """A key for the index's hash that nobody outside can know."""
-    return int.from_bytes(os.urandom(8), "little"), int.from_bytes(os.urandom(8), "little")
 
 
 class Output:

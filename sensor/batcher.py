@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from sensor.lane import STEP_NS, LaneClock
+from sensor.lane import SETTLE_NS, STEP_NS, LaneClock
 from sensor.partition import FLOW_AT, FLOW_WORDS, NEVER, OPEN, PLACE, SEGMENT_WORDS, append_rows, place_flows
 from synfin.wire.batch import GOES_ON, Batch, Lane
 from synfin.wire.key import SLICES
@@ -22,9 +22,6 @@ HEARTBEAT_NS: Final = 10_000_000_000
 # What all open batches together may hold, 50 MiB: with many partitions a batch is closed earlier than at max_rows.
 OPEN_ROWS_MAX: Final = 524_288
 FIRST_ROWS: Final = 512  # what each partition has memory for at first
-# A frame is handed over some time after its capture: the ring gives a block back when it is full or has waited long
-# enough. So a clock that says t proves only that nothing older than this before t is still to come.
-SETTLE_NS: Final = 500_000_000
 # How long a partition goes on hearing from us after its last row. An idle ESTABLISHED connection is remembered for
 # 7 500 s (tcp-semantics section 8), and for so long a silent sensor must not be taken for a lost one.
 OPEN_NS: Final = 7_800 * 1_000_000_000

@@ -14,6 +14,9 @@ import numpy.typing as npt
 from synfin.compiled import compiled
 
 STEP_NS: Final = 1_000_000_000  # further back than this is a step of the clock, no disorder
+# A frame is handed over some time after its capture: the ring gives a block back when it is full or has waited long
+# enough. So a clock that says t proves only that nothing older than this before t is still to come.
+SETTLE_NS: Final = 500_000_000
 
 
 @compiled

@@ -1,27 +1,29 @@
-"""Sensor and processor in one process, without Kafka: the same rooms with a list in place of each topic.
+"""Sensor and processor in one process, without Kafka: the same rooms with nothing between them.
 
-The records are the same as through the broker: the same batches go through the same core. What is left out is the
-encoding of the batches, and the partitions: with slices alone, one batcher with one partition serves.
+The records are the same as through the broker, because how rows fall into batches changes none. So a block of frames
+is a batch as it stands: nothing is encoded, sorted into partitions or copied.
 """
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from processor.slices import index_key
-from processor.tcp.machine import Limits, Machine
+import numpy.typing as npt
+
+from processor.index_key import index_key
+from processor.tcp.machine import NO_FLOWS, NO_SEGMENTS, Limits, Machine
 from sensor.addresses import LocalAddresses
-from sensor.batcher import Batcher
-from sensor.bpf_run import BlockFilter
 from sensor.dissect import Dissector
 from sensor.frames import FrameBlock
+from sensor.lane import SETTLE_NS, LaneClock
 from sensor.pcapfile import CaptureFile
 from synfin.errors import UsageError
-from synfin.wire.batch import END_OF_FILE, Batch, Lane
+from synfin.wire.batch import END_OF_FILE, GOES_ON, Batch, Lane
 from synfin.wire.event import Records
 
+TICK_NS: Final = 1_000_000_000  # how long a live capture is silent before the core hears that time passes
 NAME_MAX: Final = 64  # bytes of a sensor's name
 
 
@@ -38,20 +40,46 @@ class Vantage:
 
     def __init__(self, sensor: str, local: LocalAddresses | None) -> None:
         self.dissector = Dissector(local)
-        self._batcher = Batcher(Lane(sensor, 1, 0), 1)
+        self._lane, self._clock = Lane(sensor, 1, 0), LaneClock()
+        self._number = self._dropped = self._said_ns = 0
 
-    def take(self, block: FrameBlock, dropped: int = 0) -> list[Batch]:
-        """Batches that a block of frames completes; `dropped` counts the kernel's drops so far."""
+    def take(self, block: FrameBlock, dropped: int = 0) -> Iterator[Batch]:
+        """The block as a batch, or as several where the clock was set back; `dropped` counts the kernel's drops."""
         segments, flows = self.dissector.dissect(block)
-        return self._batcher.add(segments, flows, dropped)
+        self._dropped = dropped
+        for stretch, times in self._clock.raised(segments["t_ns"]):
+            segments["t_ns"][stretch] = times
+            yield self._batch(segments[stretch], flows, int(times[0]), int(times[-1]))
 
-    def tick(self, now_ns: int) -> list[Batch]:
-        """Batches that are old enough at the time of a live capture."""
-        return self._batcher.tick(now_ns)
+    def tick(self, now_ns: int) -> Iterator[Batch]:
+        """A batch without rows when it is time for one; `now_ns` is the time of a live capture."""
+        self._clock.pass_to(now_ns - SETTLE_NS)
+        high = self._clock.high_ns
+        if high is not None and high - self._said_ns >= TICK_NS:
+            yield self._batch(NO_SEGMENTS, NO_FLOWS, high, high)
 
-    def finish(self, end: int) -> list[Batch]:
-        """What is left, and the lane's end."""
-        return self._batcher.finish(end)
+    def finish(self, end: int) -> Iterator[Batch]:
+        """The lane's end. Nothing is said of a lane that never had a row."""
+        high = self._clock.high_ns
+        if high is not None:
+            yield self._batch(NO_SEGMENTS, NO_FLOWS, high, high, end)
+
+    def _batch(
+        self, segments: npt.NDArray[Any], flows: npt.NDArray[Any], first_ns: int, last_ns: int, end: int = GOES_ON
+    ) -> Batch:
+        self._said_ns = last_ns
+        self._number += 1
+        return Batch(
+            self._lane,
+            segments,
+            flows,
+            first_ns,
+            last_ns,
+            number=self._number - 1,
+            clock_epoch=self._clock.epoch,
+            dropped=self._dropped,
+            end=end,
+        )
 
 
 class Reading:
@@ -68,7 +96,11 @@ class Reading:
         self.capture: CaptureFile | None = None
         self.machine = Machine(limits or Limits(), index_key())
         self._sources, self._local = sources, local
-        self._filter = BlockFilter(bpf) if bpf else None
+        self._filter: Any = None
+        if bpf:
+            from sensor.bpf_run import BlockFilter  # noqa: PLC0415  11 ms that only a filter costs
+
+            self._filter = BlockFilter(bpf)
 
     def batches(self) -> Iterator[Batch]:
         """The batches of all files; each ends with its own end."""
@@ -84,9 +116,9 @@ class Reading:
                 self.torn.append(self.capture.torn)
 
     def records(self) -> Iterator[Records]:
-        """What the core makes of them."""
+        """What the core makes of them, in pieces of bounded size; each holds until the next is asked for."""
         for batch in self.batches():
-            yield self.machine.apply(batch)
+            yield from self.machine.pieces(batch)
 
 
 def sources_of(files: list[str], named: list[str]) -> list[Source]:

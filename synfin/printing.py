@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from itertools import islice
 from typing import Final, Protocol
 
@@ -10,9 +11,10 @@ import orjson
 from synfin.view.flow_text import FlowText
 from synfin.view.style import style_for
 from synfin.wire.event import Records
-from synfin.wire.jsonl import Lines, event_lines, flow_lines
+from synfin.wire.jsonl import Lines, Room, event_lines, flow_lines
 
 ALIGNED: Final = 256  # lines that are aligned with one another, and held at a time
+TOGETHER: Final = 256  # records whose lines are written at a time: they stay in the cache until they are copied out
 BAR: Final = 30  # characters
 BAR_EVERY_S: Final = 0.2
 
@@ -34,15 +36,20 @@ class JsonPrinter:
     """One JSON object a line, in the order of writing."""
 
     def __init__(self, *, events: bool) -> None:
-        self._lines = event_lines if events else flow_lines
+        self._events = events
+        self._room = Room()
 
     def take(self, records: Records) -> None:
         """Write the lines."""
-        _write(self._lines(records))
+        rows = records.events if self._events else records.flows
+        for first in range(0, len(rows), TOGETHER):
+            some = rows[first : first + TOGETHER]
+            part = replace(records, events=some) if self._events else replace(records, flows=some)
+            _write((event_lines if self._events else flow_lines)(part, self._room))
 
     def rehearse(self, records: Records) -> None:
         """Render the lines for nobody."""
-        self._lines(records)
+        (event_lines if self._events else flow_lines)(records)
 
     def finish(self) -> None:
         """Nothing was kept back."""

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from synfin.errors import EXIT_FAILED, EXIT_INCOMPLETE, EXIT_OK
@@ -76,7 +77,7 @@ class _Stop:
 
 
 def _capture(args: argparse.Namespace, printer: "Printer") -> int:
-    from processor.slices import index_key
+    from processor.index_key import index_key
     from processor.tcp.machine import Limits, Machine
     from sensor.capture import open_live
     from sensor.interfaces import default_route
@@ -89,22 +90,26 @@ def _capture(args: argparse.Namespace, printer: "Printer") -> int:
     interface, who = args.interface or default_route(), account(args.user)
     vantage = Vantage(socket.gethostname()[:NAME_MAX], local_of(args.local))
     machine = Machine(Limits(with_transitions=args.events), index_key())
-    rehearsal = Vantage("", None)  # compiles what would else be compiled while packets wait
-    rehearsal.take(made_up_block())
-    for batch in rehearsal.finish(STOPPED):
-        printer.rehearse(Machine(Limits(), index_key()).apply(batch))
+    rehearsal, core = Vantage("", None), Machine(Limits(), index_key())
+    for batch in chain(rehearsal.take(made_up_block()), rehearsal.finish(STOPPED)):
+        printer.rehearse(core.apply(batch))  # compiles what would else be compiled while packets wait
+
+    def take(batch: "Batch") -> None:
+        for records in machine.pieces(batch):
+            printer.take(records)
+
     capture = open_live(interface, " ".join(args.expression) or None, SNAPLEN_HEADERS)
     _Stop(capture)
     try:
         if who:
             drop(who)
         sys.stderr.write(f"listening on {interface}; Ctrl-C ends\n")
-        captured = _loop(capture, vantage, lambda batch: printer.take(machine.apply(batch)), args.count)
+        captured = _loop(capture, vantage, take, args.count)
         received, dropped = capture.statistics()
     finally:
         capture.close()
     for batch in vantage.finish(STOPPED):
-        printer.take(machine.apply(batch))
+        take(batch)
     printer.finish()
     sys.stderr.write(
         f"{captured} packets captured\n{received} packets received by filter\n{dropped} packets dropped by kernel\n"
@@ -121,8 +126,7 @@ def _loop(capture: "LiveCapture", vantage: "Vantage", take: "Callable[[Batch], N
 
     limit = Limit(count, None)
     for block in capture.blocks(WAIT_S):
-        batches = vantage.take(limit.cut(block), capture.statistics()[1])
-        for batch in batches + vantage.tick(time.time_ns()):
+        for batch in chain(vantage.take(limit.cut(block), capture.statistics()[1]), vantage.tick(time.time_ns())):
             take(batch)
         if limit.reached:
             break

@@ -5,6 +5,7 @@ depends on the rows and their order alone: not on how they fell into batches, no
 of ours.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
@@ -127,7 +128,7 @@ class Machine:
         self.core.slices["epoch"] = -1
         for name in OUTPUTS:
             control[f"{name}_max"] = OUTPUT_ROWS[name]
-        self._written: list[Records] = []
+        self._kept: list[Records] = []  # until `take`
         self._grow()
 
     @property
@@ -145,6 +146,14 @@ class Machine:
 
         Without an offset the batches count from 0.
         """
+        self._keep(self.pieces(batch, offset))
+        return self.take()
+
+    def pieces(self, batch: Batch, offset: int | None = None) -> Iterator[Records]:
+        """As `apply`, for who takes records as they are written: no more than the outputs hold at a time.
+
+        A piece holds until the next is asked for, and all must be asked for.
+        """
         if offset is None:
             offset = int(self.core.slices["next_offset"].max())
         number = self.lane_number(batch.lane)
@@ -153,18 +162,17 @@ class Machine:
         lane["boot"][number], lane["dropped"][number] = batch.lane.boot, batch.dropped
         stepped = batch.clock_epoch != lane["clock_epoch"][number] or batch.first_ns < lane["clock_ns"][number]
         if stepped and lane["clock_ns"][number]:
-            self._drive(batch.segments[:0], batch.flows, NEVER_NS, END_REASONS.index("clock_step"))
+            yield from self._drive(batch.segments[:0], batch.flows, NEVER_NS, END_REASONS.index("clock_step"))
         lane["clock_epoch"][number] = batch.clock_epoch
-        self._drive(batch.segments, batch.flows, batch.last_ns, REASONS[batch.end])
+        yield from self._drive(batch.segments, batch.flows, batch.last_ns, REASONS[batch.end])
         lane["clock_ns"][number] = batch.last_ns
         self.pass_over(offset)
-        return self.take()
 
     def give_up(self, number: int, offset: int) -> None:
         """End the views of a lane whose sensor is gone, at the batch with this offset."""
         self.core.control["lane"], self.core.control["offset"] = number, offset
         clock = int(self.core.lanes["clock_ns"][number])
-        self._drive(NO_SEGMENTS, NO_FLOWS, clock, END_REASONS.index("sensor_lost"))
+        self._keep(self._drive(NO_SEGMENTS, NO_FLOWS, clock, END_REASONS.index("sensor_lost")))
 
     def pass_over(self, offset: int) -> None:
         """Count the batch with this offset as applied."""
@@ -172,12 +180,16 @@ class Machine:
         slices["epoch"] = np.where(slices["epoch"] < 0, offset, slices["epoch"])
         slices["next_offset"] = np.maximum(slices["next_offset"], offset + 1)
 
-    def _drive(self, segments: Rows, flows: Rows, watermark_ns: int, reason: int) -> None:
+    def _drive(self, segments: Rows, flows: Rows, watermark_ns: int, reason: int) -> Iterator[Records]:
         control = self.core.control
         control["at"], control["watermark_ns"], control["reason"] = 0, watermark_ns, reason
         seen = np.zeros(len(flows), np.uint32)
-        while not drive(addresses_of(self.core), segments, flows, seen):
-            self._make_room()
+        done = False
+        while not done:
+            done = drive(addresses_of(self.core), segments, flows, seen)
+            yield from self._written()
+            if not done and not has_room(control[0]):
+                self._grow()
 
     def lane_number(self, lane: Lane) -> int:
         """Row of the lane, which is made at first sight. A lane lives on through its sensor's restarts."""
@@ -229,29 +241,24 @@ class Machine:
         return 1
 
     def take(self) -> Records:
-        """Records written since the last call."""
-        self._drain()
-        written, self._written = self._written, []
-        return join(written, tuple(self._sensors))
+        """Records of `apply` and `give_up` since the last call."""
+        kept, self._kept = self._kept, []
+        return join(kept, tuple(self._sensors))
 
-    def _outputs(self) -> list[Rows]:
-        return [getattr(self.core, name) for name in OUTPUTS]
+    def _keep(self, pieces: Iterator[Records]) -> None:
+        for piece in pieces:
+            copies = {name: joined([getattr(piece, name)], dtype) for name, dtype in OUTPUTS.items()}
+            self._kept.append(Records(**copies, sensors=piece.sensors))
 
-    def _drain(self) -> None:
+    def _written(self) -> Iterator[Records]:
+        """What the outputs hold, if anything; they are empty afterwards."""
         control = self.core.control[0]
-        counts = [int(control[f"{name}_n"]) for name in OUTPUTS]
-        if any(counts):
-            flows, transitions, events, evidence = (
-                joined([rows[:n]], rows.dtype) for rows, n in zip(self._outputs(), counts, strict=True)
-            )
-            self._written.append(Records(flows, transitions, events, evidence, tuple(self._sensors)))
-        for name in OUTPUTS:
-            control[f"{name}_n"] = 0
-
-    def _make_room(self) -> None:
-        self._drain()
-        if not has_room(self.core.control[0]):
-            self._grow()
+        counts = {name: int(control[f"{name}_n"]) for name in OUTPUTS}
+        if any(counts.values()):
+            rows = {name: getattr(self.core, name)[:n] for name, n in counts.items()}
+            yield Records(**rows, sensors=tuple(self._sensors))
+            for name in OUTPUTS:
+                control[f"{name}_n"] = 0
 
     def _grow(self) -> None:
         """Double each pool that is short of rows."""

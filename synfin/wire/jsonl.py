@@ -5,7 +5,8 @@ The keys, their order and their values are those of the schemas in `schema/`; `s
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ EVENT_TYPES: Final = tuple(f"synfin.{kind}".encode() for kind in EVENT_KINDS)  #
 _NAME_BYTES: Final = 64  # longest name of a sensor
 _NAME_WORDS: Final = (6 * _NAME_BYTES + 2 + 7) // 8  # a byte becomes at most six, and the quotes
 _SENSOR: Final = np.dtype([("w", "<u8", (_NAME_WORDS,)), ("n", "<u8")])
+
+
+_Rows: TypeAlias = npt.NDArray[np.void]
 
 
 class Line(NamedTuple):
@@ -81,6 +85,20 @@ class Lines:
             )
 
 
+class Room:
+    """Memory for one set of lines after another: to get new memory takes as long as to write to it."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def of(self, size: int) -> npt.NDArray[np.uint8]:
+        """So many bytes, which hold until the next call."""
+        if len(self._bytes) < size:
+            self._bytes = np.empty(size + size // 4, np.uint8)  # only the part that is written to costs memory
+        return self._bytes[:size]
+
+
+@lru_cache(maxsize=4)
 def _sensor_texts(sensors: tuple[str, ...]) -> npt.NDArray[np.void]:
     """JSON of each name, quotes and escapes included."""
     table = np.zeros(len(sensors), _SENSOR)
@@ -102,32 +120,32 @@ def _check(first: npt.NDArray[np.uint32], n: npt.NDArray[np.uint32], rows: int) 
 
 
 def _write(
-    kernel: Callable[..., None], rows: npt.NDArray[np.void], table: npt.NDArray[np.void], room: int, records: Records
+    kernel: Callable[..., None], tables: tuple[_Rows, _Rows], size: int, records: Records, room: Room | None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.void]]:
-    """Run a kernel over a buffer of `room` bytes and what the names of sensors need."""
+    """Run a kernel over a buffer of `size` bytes and what the names of sensors need."""
+    rows, linked = tables
     sensors = _sensor_texts(records.sensors)
     ids = identify(rows, records.sensors)
     spans = np.zeros(len(rows), SPAN)
-    room += len(rows) * int(sensors["n"].max(initial=0)) + SLACK
-    buffer = np.empty(room, np.uint8)  # only the part that is written to costs memory
+    buffer = (room or Room()).of(size + len(rows) * int(sensors["n"].max(initial=0)) + SLACK)
     if len(rows):
-        kernel(windows(buffer), rows, table, ids, sensors, spans)
+        kernel(windows(buffer), rows, linked, ids, sensors, spans)
     return buffer[: int(spans["end"][-1]) if len(rows) else 0], spans
 
 
-def flow_lines(records: Records) -> Lines:
-    """Write the flows of some records."""
+def flow_lines(records: Records, room: Room | None = None) -> Lines:
+    """Write the flows of some records; into a room, the lines hold until it is used again."""
     rows = records.flows
     _check(rows["log"], rows["log_n"], len(records.transitions))
-    room = len(rows) * FLOW_MAX + int(rows["log_n"].sum(dtype=np.int64)) * TRANSITION_MAX
-    buffer, spans = _write(write_flows, rows, records.transitions, room, records)
+    size = len(rows) * FLOW_MAX + int(rows["log_n"].sum(dtype=np.int64)) * TRANSITION_MAX
+    buffer, spans = _write(write_flows, (rows, records.transitions), size, records, room)
     return Lines(buffer, spans, rows["slice"], rows["n"], np.zeros(len(rows), np.uint8), (FLOW_TYPE,))
 
 
-def event_lines(records: Records) -> Lines:
-    """Write the events of some records."""
+def event_lines(records: Records, room: Room | None = None) -> Lines:
+    """Write the events of some records; into a room, the lines hold until it is used again."""
     rows = records.events
     _check(rows["evidence"], rows["evidence_n"], len(records.evidence))
-    room = len(rows) * EVENT_MAX + int(rows["evidence_n"].sum(dtype=np.int64)) * EVIDENCE_MAX
-    buffer, spans = _write(write_events, rows, records.evidence, room, records)
+    size = len(rows) * EVENT_MAX + int(rows["evidence_n"].sum(dtype=np.int64)) * EVIDENCE_MAX
+    buffer, spans = _write(write_events, (rows, records.evidence), size, records, room)
     return Lines(buffer, spans, rows["slice"], rows["n"], rows["kind"], EVENT_TYPES)
