@@ -1,6 +1,7 @@
 """From frames to batches to bytes, without the sensor's own connections to the brokers."""
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from sensor.batcher import Batcher
@@ -18,9 +19,6 @@ class Delivery(Protocol):
     def publish(self, batch: Batch, data: bytes) -> None:
         """Take one; may raise what ended the publishing."""
 
-    def live_addresses(self) -> frozenset[Address]:
-        """Sockets of our own whose packets are not to be reported."""
-
 
 class NoDelivery:
     """Counts what would have been published, for --dry-run."""
@@ -35,30 +33,35 @@ class NoDelivery:
         self.batches += 1
         self.bytes += len(data)
 
-    def live_addresses(self) -> frozenset[Address]:
-        """None of ours are open."""
-        return frozenset()
-
 
 class BatchOutput:
     """Frames to rows to batches to bytes, without our own connections to the brokers."""
 
-    def __init__(self, dissector: Dissector, batcher: Batcher, delivery: Delivery, own: OwnTraffic) -> None:
+    def __init__(
+        self,
+        dissector: Dissector,
+        batcher: Batcher,
+        delivery: Delivery,
+        own: OwnTraffic,
+        own_addresses: Callable[[], frozenset[Address]],
+    ) -> None:
+        """`own_addresses` gives the sockets of our own whose packets are not to be reported."""
         self._dissector = dissector
         self._batcher = batcher
         self._delivery = delivery
         self._own = own
+        self._own_addresses = own_addresses
 
     def take(self, block: FrameBlock, dropped: int) -> None:
         """Dissect the block and publish the batches that it fills."""
         segments, flows = self._dissector.dissect(block)
-        self._own.learn(self._delivery.live_addresses())
+        self._own.learn(self._own_addresses())
         segments = self._own.without(segments, flows)
         self._publish(self._batcher.add(segments, flows, dropped))
 
     def tick(self) -> None:
         """Publish what is old enough, and heartbeats."""
-        self._own.learn(self._delivery.live_addresses())
+        self._own.learn(self._own_addresses())
         self._publish(self._batcher.tick(time.time_ns()))
 
     def finish(self, end: int) -> None:

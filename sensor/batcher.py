@@ -1,7 +1,8 @@
 """Rows to batches: sorted into partitions, closed by size or age, numbered, with heartbeats where nothing comes.
 
 Ages and watermarks are those of the lane's clock: the times of the rows, and in a live capture also the host's clock
-that `tick` brings. So a capture file gives the same batches whenever it is read.
+that `tick` brings. Each row closes what is old at its time, wherever its block ends. So a capture file gives the same
+batches whenever and however it is read.
 """
 
 import os
@@ -11,13 +12,24 @@ import numpy as np
 import numpy.typing as npt
 
 from sensor.lane import SETTLE_NS, STEP_NS, LaneClock
-from sensor.partition import FLOW_AT, FLOW_WORDS, NEVER, OPEN, PLACE, SEGMENT_WORDS, append_rows, place_flows
+from sensor.partition import (
+    FLOW_AT,
+    FLOW_WORDS,
+    NEVER,
+    NONE_OPEN,
+    OPEN,
+    PLACE,
+    SEGMENT_WORDS,
+    append_rows,
+    place_flows,
+)
 from synfin.wire.batch import GOES_ON, Batch, Lane
 from synfin.wire.key import SLICES
 from synfin.wire.segment import FLOW, SEGMENT
 
 MAX_ROWS: Final = 16_384
 MAX_AGE_NS: Final = 1_000_000_000
+NO_AGE_NS: Final = 1 << 62  # batches are closed by size alone: nobody waits for those of a file, and small ones cost
 HEARTBEAT_NS: Final = 10_000_000_000
 # What all open batches together may hold, 50 MiB: with many partitions a batch is closed earlier than at max_rows.
 OPEN_ROWS_MAX: Final = 524_288
@@ -99,7 +111,7 @@ class Batcher:
                 batches += self._step(high, int(times[0]))
             batches += self._append((rows, times, dictionary), stretch, places)
             high = self.clock.high_ns
-        return batches if high is None else batches + self._close_aged(high, high)
+        return batches
 
     def tick(self, now_ns: int) -> list[Batch]:
         """Close what is old, and say heartbeats, at the time `now_ns` of the clock that stamps the frames.
@@ -131,16 +143,23 @@ class Batcher:
         while at < stretch.stop:
             span = np.array((at, stretch.stop), np.uint64)
             rest = (rows, times[at - stretch.start :], flows)
-            end = int(append_rows(rest, span, places, self._opened, self._pool))
+            ages = np.array((self._oldest_ns(), self._max_age_ns), np.int64)
+            end = int(append_rows(rest, span, ages, places, self._opened, self._pool))
             self.captured += end - at
             last = int(places[int(rows[end - 1, FLOW_AT]) & 0xFFFFFFFF]["partition"])
-            if self._opened[last]["rows"] == self._room < self._most:
+            # Rows behind the last one are not sorted yet, so the watermark is its time and not the clock's.
+            now_ns = int(self._opened[last]["last_ns"])
+            if self._opened[last]["rows"] == self._most:
+                batches.append(self._close(last, now_ns))
+            elif self._opened[last]["rows"] == self._room:
                 self._grow()
-            elif self._opened[last]["rows"] == self._most:
-                # Rows behind this one are not sorted yet, so the watermark is its own time and not the clock's.
-                batches.append(self._close(last, int(self._opened[last]["last_ns"])))
+            batches += self._close_aged(now_ns, now_ns)
             at = end
         return batches
+
+    def _oldest_ns(self) -> int:
+        """First time of all open batches."""
+        return int(self._opened["first_ns"].min(initial=NONE_OPEN, where=self._opened["rows"] > 0))
 
     def _grow(self) -> None:
         """Make room for twice as many rows in each partition. A quiet sensor never needs it, and stays small."""
@@ -165,8 +184,12 @@ class Batcher:
     def _close_aged(self, now_ns: int, high_ns: int) -> list[Batch]:
         age = now_ns - self._opened["first_ns"]
         # A clock that was set back makes ages negative: to close too early is harmless, never to close is not.
-        aged = (self._opened["rows"] > 0) & ((age >= self._max_age_ns) | (age < -STEP_NS))
-        return [self._close(int(p), high_ns) for p in np.flatnonzero(aged)]
+        age[age < -STEP_NS] = self._max_age_ns
+        age[self._opened["rows"] == 0] = -1
+        if age.max() < self._max_age_ns:
+            return []
+        # What would be old soon goes too: batches that were closed together grow old together, and each time costs.
+        return [self._close(int(p), high_ns) for p in np.flatnonzero(age >= self._max_age_ns - self._max_age_ns // 8)]
 
     def _close(self, partition: int, last_ns: int, end: int = GOES_ON) -> Batch:
         """Make a batch of the partition's open rows, or a heartbeat of none, and open the next."""

@@ -38,6 +38,7 @@ FLOW_WORDS: Final = FLOW.itemsize // 8  # word 0 is hash; the padding, which is 
 assert (SEGMENT.names or ())[:2] == ("t_ns", "flow")
 assert (FLOW.names or ())[0] == "hash"
 NEVER: Final = -(1 << 63)  # OPEN.last_ns of a partition that had no row
+NONE_OPEN: Final = (1 << 63) - 1  # for the oldest time of the open batches, when no batch is open
 
 
 @leaf
@@ -89,16 +90,18 @@ def place_flows(block_flows: Any, partitions: Any, places: Any) -> None:
 
 
 @leaf
-def append_rows(source: Any, span: Any, places: Any, opened: Any, pool: Any) -> Any:
-    """Append rows span[0]:span[1] of a block to their partitions, up to the first that fills one.
+def append_rows(source: Any, span: Any, ages: Any, places: Any, opened: Any, pool: Any) -> Any:
+    """Append rows span[0]:span[1] of a block to their partitions, up to the first that fills a batch or finds one old.
 
-    `source` is (SEGMENT[n], int64 times of the span's rows, FLOW[m]), `opened` OPEN[partitions], `pool` is
-    (SEGMENT[p, c], FLOW[p, c], uint64 index[p, k], uint64 key[7]), where SEGMENT and FLOW are uint64 words in one more
-    dimension: numba copies a record byte by byte. Returns the index behind the last row appended.
+    `source` is (SEGMENT[n], int64 times of the span's rows, FLOW[m]), `ages` int64 (first time of all open batches,
+    age at which a batch is old), `opened` OPEN[partitions], `pool` is (SEGMENT[p, c], FLOW[p, c], uint64 index[p, k],
+    uint64 key[7]), where SEGMENT and FLOW are uint64 words in one more dimension: numba copies a record byte by byte.
+    Returns the index behind the last row appended.
     """
     segments, times, block_flows = source
     rows, flows, index, key = pool
     capacity = np.uint64(rows.shape[1])
+    oldest, age_max = ages
     for i in range(span[0], span[1]):
         at = np.uint64(i)
         f = segments[at, FLOW_AT] & _LOW
@@ -117,8 +120,9 @@ def append_rows(source: Any, span: Any, places: Any, opened: Any, pool: Any) -> 
         part["last_ns"] = t
         if n == np.uint64(0):
             part["first_ns"] = t
+            oldest = min(oldest, t)
         n += _U1
         part["rows"] = n
-        if n == capacity:
+        if n == capacity or t - oldest >= age_max:
             return at + _U1
     return np.uint64(span[1])

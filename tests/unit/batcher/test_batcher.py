@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sensor.batcher import HEARTBEAT_NS, OPEN_NS, OPEN_ROWS_MAX, SETTLE_NS, Batcher
+from sensor.batcher import HEARTBEAT_NS, NO_AGE_NS, OPEN_NS, OPEN_ROWS_MAX, SETTLE_NS, Batcher
 from synfin.wire.batch import END_OF_FILE, GOES_ON, STOPPED, Lane
 from synfin.wire.codec import decode, encode
 from synfin.wire.segment import FLOW, SEGMENT
@@ -76,16 +76,26 @@ def test_rows_keep_their_order_within_a_partition_and_come_to_that_of_their_flow
         assert not mine or np.concatenate(tuples).tobytes() == flows[expected["flow"]].tobytes()
 
 
-def test_how_the_rows_fall_into_blocks_changes_no_row():
+@pytest.mark.parametrize("max_age_ns", [NO_AGE_NS, 20_000_000, 1_000_000, 0])
+def test_how_the_rows_fall_into_blocks_changes_no_batch(max_age_ns):
     rows, flows = traffic(900, 20)
-    whole = run(Batcher(LANE, 4, max_rows=64, max_age_ns=1 << 62), [(rows, flows)])
+    rows["t_ns"][500:] -= 5 * SECOND  # the clock steps
+    rows["t_ns"][::11] -= 3_000_000  # and some rows come out of order
+    whole = run(Batcher(LANE, 4, max_rows=64, max_age_ns=max_age_ns), [(rows, flows)])
+    check_lane(whole, 4)
     for sizes in ([1], [64], [7, 300]):
-        parts = run(Batcher(LANE, 4, max_rows=64, max_age_ns=1 << 62), cut(rows, flows, sizes))
-        assert len(parts) == len(whole)
-        for partition in range(4):
-            for one, other in zip(of_partition(whole, partition), of_partition(parts, partition), strict=True):
-                assert one.segments.tobytes() == other.segments.tobytes()
-                assert one.flows.tobytes() == other.flows.tobytes()
+        parts = run(Batcher(LANE, 4, max_rows=64, max_age_ns=max_age_ns), cut(rows, flows, sizes))
+        assert all(same(one, other) for one, other in zip(whole, parts, strict=True))
+
+
+def test_a_batch_spans_no_more_than_its_age_and_the_row_that_ends_it():
+    rows, flows = traffic(4_000, 200)
+    batches = run(Batcher(LANE, 24, max_age_ns=20_000_000), [(rows, flows)])
+    check_lane(batches, 24)
+    assert len(batches) > 24 * (rows["t_ns"][-1] - rows["t_ns"][0]) // 50_000_000
+    for batch in batches:
+        times = batch.segments["t_ns"]
+        assert not len(times) or (times[:-1] - times[0] < 20_000_000).all()
 
 
 def test_a_full_batch_is_closed_with_the_time_of_its_last_row():
