@@ -3,17 +3,16 @@
 import sys
 import time
 from dataclasses import replace
-from itertools import islice
 from typing import Final, Protocol
 
-import orjson
+import numpy as np
+import numpy.typing as npt
 
-from synfin.view.flow_text import FlowText
+from synfin.view.flow_text import ALIGNED, FlowText
 from synfin.view.style import style_for
-from synfin.wire.event import Records
-from synfin.wire.jsonl import Lines, Room, event_lines, flow_lines
+from synfin.wire.event import FLOW_RECORD, Records
+from synfin.wire.jsonl import Room, event_lines, flow_lines
 
-ALIGNED: Final = 256  # lines that are aligned with one another, and held at a time
 TOGETHER: Final = 256  # records whose lines are written at a time: they stay in the cache until they are copied out
 BAR: Final = 30  # characters
 BAR_EVERY_S: Final = 0.2
@@ -23,13 +22,16 @@ class Printer(Protocol):
     """Something that records go to."""
 
     def take(self, records: Records) -> None:
-        """Print what of them is wanted."""
+        """Print what of them is wanted, or keep it until there is more."""
 
     def rehearse(self, records: Records) -> None:
         """Compile what `take` will need, and print nothing."""
 
+    def flush(self) -> None:
+        """Print what was kept to be printed with what comes."""
+
     def finish(self) -> None:
-        """Print what was kept back."""
+        """Print all that was kept."""
 
 
 class JsonPrinter:
@@ -45,14 +47,17 @@ class JsonPrinter:
         for first in range(0, len(rows), TOGETHER):
             some = rows[first : first + TOGETHER]
             part = replace(records, events=some) if self._events else replace(records, flows=some)
-            _write((event_lines if self._events else flow_lines)(part, self._room))
+            _write((event_lines if self._events else flow_lines)(part, self._room).buffer)
 
     def rehearse(self, records: Records) -> None:
         """Render the lines for nobody."""
         (event_lines if self._events else flow_lines)(records)
 
+    def flush(self) -> None:
+        """Nothing was kept."""
+
     def finish(self) -> None:
-        """Nothing was kept back."""
+        """Nothing was kept."""
 
 
 class SortedPrinter:
@@ -69,6 +74,9 @@ class SortedPrinter:
         """Render the lines for nobody."""
         flow_lines(records)
 
+    def flush(self) -> None:
+        """Nothing can be written before the last has come."""
+
     def finish(self) -> None:
         """Write them in their order."""
         self._kept.sort(key=lambda item: item[0])
@@ -76,35 +84,51 @@ class SortedPrinter:
 
 
 class TextPrinter:
-    """One line a connection for a person."""
+    """One line a connection for a person, some hundred aligned with one another."""
 
     def __init__(self) -> None:
         self._text = FlowText(style_for(sys.stdout))
+        self._held = np.zeros(ALIGNED, FLOW_RECORD)
+        self._n = 0
         self._begun = False
 
     def take(self, records: Records) -> None:
-        """Print a line for each flow."""
-        values = flow_lines(records).values()
-        while chosen := [orjson.loads(value) for value in islice(values, ALIGNED)]:
-            lines = list(self._text.lines(chosen))
-            if not self._begun:
-                print(self._text.header())
-                self._begun = True
-            print("\n".join(lines), flush=True)
+        """Hold the flows, and print when there are enough."""
+        taken = 0
+        while taken < len(records.flows):
+            some = records.flows[taken : taken + ALIGNED - self._n]
+            held = self._held[self._n : self._n + len(some)]
+            held.view(np.uint8)[:] = some.view(np.uint8)  # as bytes: numpy copies a record field by field
+            self._n += len(some)
+            taken += len(some)
+            if self._n == ALIGNED:
+                self.flush()
 
     def rehearse(self, records: Records) -> None:
         """Render the lines for nobody."""
-        flow_lines(records)
+        FlowText(style_for(sys.stdout)).lines(records.flows)
+
+    def flush(self) -> None:
+        """Print the lines."""
+        held, self._n = self._held[: self._n], 0
+        if not len(held):
+            return
+        lines = self._text.lines(held)
+        if not self._begun:
+            sys.stdout.buffer.write(self._text.header().encode() + b"\n")
+            self._begun = True
+        _write(lines)
 
     def finish(self) -> None:
-        """Say so when there was nothing."""
+        """Print what was kept back; say so when there was nothing."""
+        self.flush()
         if not self._begun:
             sys.stderr.write("no TCP connection\n")
 
 
-def _write(lines: Lines) -> None:
+def _write(lines: npt.NDArray[np.uint8]) -> None:
     if len(lines):
-        sys.stdout.buffer.write(lines.buffer.data)
+        sys.stdout.buffer.write(lines.data)
         sys.stdout.buffer.flush()
 
 

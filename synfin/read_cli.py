@@ -59,8 +59,11 @@ def main(args: argparse.Namespace) -> int:
     )
     for records in reading.records():
         printer.take(records)
-        if reading.capture:
-            progress.show(reading.capture.bytes_read, reading.capture.size)
+        capture = reading.capture
+        if capture and capture.size is None:
+            printer.flush()  # a pipe: somebody may be writing and looking on
+        elif capture:
+            progress.show(capture.bytes_read, capture.size)
     progress.clear()
     printer.finish()
     for torn in reading.torn:

@@ -97,6 +97,7 @@ def _capture(args: argparse.Namespace, printer: "Printer") -> int:
     def take(batch: "Batch") -> None:
         for records in machine.pieces(batch):
             printer.take(records)
+        printer.flush()
 
     capture = open_live(interface, " ".join(args.expression) or None, SNAPLEN_HEADERS)
     _Stop(capture)
