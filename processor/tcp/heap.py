@@ -5,13 +5,14 @@ after a restart. A deadline may be too early (segments only move the true one ba
 Source: Fredman, Sedgewick, Sleator, Tarjan, The pairing heap (1986).
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from synfin.compiled import inner
 
-_NONE = np.uint64(0)
+_NONE: Final = np.uint64(0)
+NEVER_NS: Final = (1 << 63) - 1
 
 
 @inner
@@ -36,8 +37,6 @@ def _meld(deadlines: Any, a: Any, b: Any) -> Any:
     if parent["child"]:
         deadlines[np.uint64(parent["child"])]["previous"] = b
     parent["child"] = b
-    parent["next"] = 0
-    parent["previous"] = 0
     return a
 
 
@@ -48,22 +47,18 @@ def _meld_children(deadlines: Any, first: Any) -> Any:
     while first != _NONE:
         a = first
         b = np.uint64(deadlines[a]["next"])
-        first = _NONE
-        deadlines[a]["next"] = 0
-        deadlines[a]["previous"] = 0
-        if b != _NONE:
-            first = np.uint64(deadlines[b]["next"])
-            deadlines[b]["next"] = 0
-            deadlines[b]["previous"] = 0
+        first = np.uint64(deadlines[b]["next"]) if b != _NONE else _NONE
         joined = _meld(deadlines, a, b)
         deadlines[joined]["next"] = pairs
         pairs = joined
     root = _NONE
     while pairs != _NONE:
         following = np.uint64(deadlines[pairs]["next"])
-        deadlines[pairs]["next"] = 0
         root = _meld(deadlines, root, pairs)
         pairs = following
+    if root != _NONE:
+        deadlines[root]["next"] = 0
+        deadlines[root]["previous"] = 0
     return root
 
 
@@ -109,3 +104,27 @@ def heap_move(deadlines: Any, root: Any, v: Any, deadline_ns: Any) -> Any:
     root = heap_remove(deadlines, root, v)
     deadlines[v]["deadline_ns"] = deadline_ns
     return heap_push(deadlines, root, v)
+
+
+@inner
+def _set_root(deadlines: Any, queue: Any, root: Any) -> None:
+    queue["root"] = root
+    queue["due_ns"] = deadlines[root]["deadline_ns"] if root != _NONE else np.int64(NEVER_NS)
+
+
+@inner
+def queue_push(deadlines: Any, queue: Any, v: Any) -> None:
+    """Add v, whose deadline is set, to a QUEUE."""
+    _set_root(deadlines, queue, heap_push(deadlines, np.uint64(queue["root"]), v))
+
+
+@inner
+def queue_remove(deadlines: Any, queue: Any, v: Any) -> None:
+    """Take v out of its QUEUE."""
+    _set_root(deadlines, queue, heap_remove(deadlines, np.uint64(queue["root"]), v))
+
+
+@inner
+def queue_move(deadlines: Any, queue: Any, v: Any, deadline_ns: Any) -> None:
+    """Give v another deadline in its QUEUE."""
+    _set_root(deadlines, queue, heap_move(deadlines, np.uint64(queue["root"]), v, deadline_ns))

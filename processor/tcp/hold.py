@@ -21,6 +21,7 @@ from processor.tcp.figure5 import (
     SYN_SENT,
     UNKNOWN,
 )
+from processor.tcp.heap import NEVER_NS
 from processor.tcp.layout import NO_STEP, RCV_KNOWN
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, INFERRED, OBSERVED, after, segment_end, stamp
@@ -30,7 +31,6 @@ from synfin.wire.segment import ACK, FIN, OPT_TS, RST, SYN
 HOLD_MAX: Final = 32  # of one endpoint; then the oldest is assumed to have arrived
 AGE_NS_MIN: Final = 30_000_000  # a pure ACK older than this and than two round trips is assumed to have arrived
 PATIENCE_NS_MIN: Final = 1_000_000_000  # what asks for an answer gets more time: its answer is the better proof
-NEVER_NS: Final = (1 << 63) - 1
 _NONE: Final = np.uint64(0)
 
 

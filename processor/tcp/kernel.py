@@ -12,7 +12,7 @@ from processor.tcp.acceptable import receive
 from processor.tcp.evidence import transmit
 from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT, T_STATE
 from processor.tcp.filing import LOG_MAX, file_steps, note_packet
-from processor.tcp.heap import heap_move
+from processor.tcp.heap import queue_move
 from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release
 from processor.tcp.incarnation import incarnation, opens, renew, side_of, verdict
 from processor.tcp.index import find, keyed_hash, same_tuple
@@ -79,25 +79,27 @@ def drive(addresses: Any, segments: Any, flows: Any, seen: Any) -> Any:
     """Apply a batch: its rows from CONTROL.at on, then what its last time makes due, then the lane's end if it is one.
 
     False when there is no room to go on: make some and call again. `addresses` are those of Core; `seen` is
-    uint32[len(flows)], zeros before the first call: the view in which each flow was found last.
+    SEEN[len(flows)], to write to.
     """
     core = open_core(addresses)
     control = core.control[_NONE]
     partitions = control["partitions"]
     base = control["lane"] * (np.uint64(SLICES) // partitions)
+    if control["at"] == _NONE:
+        _look_up(core, flows, seen)
     while control["at"] < np.uint64(len(segments)):
         x = segments[control["at"]]
         f = np.uint64(x["flow"])
         flow = flows[f]
-        own = slice_of(flow["hash"]) // partitions
+        own = np.uint64(seen[f]["own"])
         if core.slices[own]["next_offset"] <= control["offset"]:
             if not fire_until(core, base + own, x["t_ns"]) or not has_room(core.control[_NONE]):
                 return False
-            v = np.uint64(seen[f])
+            v = np.uint64(seen[f]["view"])
             if not _is_view(core.views[v], flow, control["lane"]):
                 h = keyed_hash(control, flow, control["lane"])
                 v = find(core.slots, core.views, control["index_mask"], h, flow, control["lane"])
-            seen[f] = _apply_row(core, flow, v, base + own, x)
+            seen[f]["view"] = _apply_row(core, flow, v, base + own, x)
         control["at"] += _ONE
     own = _NONE
     while own < np.uint64(SLICES) // partitions:
@@ -108,6 +110,17 @@ def drive(addresses: Any, segments: Any, flows: Any, seen: Any) -> Any:
                 return False
         own += _ONE
     return True
+
+
+@inner
+def _look_up(core: Any, flows: Any, seen: Any) -> None:
+    """Find the slices and the open views of a batch's flows, one after another: so the cache misses overlap."""
+    control = core.control[_NONE]
+    for i in range(len(flows)):
+        f = np.uint64(i)
+        h = keyed_hash(control, flows[f], control["lane"])
+        seen[f]["own"] = slice_of(flows[f]["hash"]) // control["partitions"]
+        seen[f]["view"] = find(core.slots, core.views, control["index_mask"], h, flows[f], control["lane"])
 
 
 @inner
@@ -152,12 +165,10 @@ def begin(core: Any, view: Any) -> Any:
 @inner
 def fire_until(core: Any, queue: Any, t_ns: Any) -> Any:
     """Fire the deadlines of a queue up to t_ns. False when there is no room to go on."""
-    root = np.uint64(core.queues[queue]["root"])
-    while root != _NONE and core.deadlines[root]["deadline_ns"] <= t_ns:
+    while core.queues[queue]["due_ns"] <= t_ns:
         if not has_room(core.control[_NONE]):
             return False
-        fire(core, root)
-        root = np.uint64(core.queues[queue]["root"])
+        fire(core, np.uint64(core.queues[queue]["root"]))
     return True
 
 
@@ -182,7 +193,7 @@ def _apply_row(core: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
             new = incarnation(core, v, x)
             if new == _NONE:
                 core.views[v]["last_ns"] = x["t_ns"]
-                settle(core, v)
+                settle(core, v, True)
                 return v
             v = _begin_with_waiting(core, v, new, x)
     apply_segment(core, v, x)
@@ -222,7 +233,7 @@ def _evict(core: Any, queue: Any) -> None:
         view = core.views[root]
         deadline = view_deadline(core.holds, view)
         if deadline > core.deadlines[root]["deadline_ns"]:
-            core.queues[queue]["root"] = heap_move(core.deadlines, root, root, deadline)
+            queue_move(core.deadlines, core.queues[queue], root, deadline)
             continue
         own["evicted"] += _ONE
         begin(core, view)
@@ -247,7 +258,7 @@ def _icmp(core: Any, v: Any, x: Any) -> None:
     step(work, me, ICMP_HARD)
     view["last_ns"] = x["t_ns"]
     file_steps(core, view, x["t_ns"], NO_REASON)
-    settle(core, v)
+    settle(core, v, False)
 
 
 @inner
@@ -283,9 +294,9 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
     if work["n"]:
         note_packet(core, view, x, side)
         file_steps(core, view, t, NO_REASON)
-        settle(core, v)
+        settle(core, v, waits)
     elif waits or view["marks"] & VIEW_NEW:
-        settle(core, v)
+        settle(core, v, waits)
 
 
 @inner
@@ -360,8 +371,7 @@ def fire(core: Any, v: Any) -> None:
             return
         file_steps(core, view, now, NO_REASON)
         deadline = view_deadline(core.holds, view)
-    queue = core.queues[np.uint64(view["queue"])]
-    queue["root"] = heap_move(core.deadlines, np.uint64(queue["root"]), v, deadline)
+    queue_move(core.deadlines, core.queues[np.uint64(view["queue"])], v, deadline)
 
 
 @inner

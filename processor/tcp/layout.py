@@ -13,52 +13,52 @@ from synfin.pools import opener
 from synfin.wire.event import EVENT_RECORD, EVIDENCE, FLOW_RECORD, TRANSITION
 from synfin.wire.segment import SEGMENT
 
-ENDPOINT: Final = np.dtype(
+ENDPOINT: Final = np.dtype(  # what every segment touches stands first
     [
-        ("first_ns", "<i8"),  # of what it sent; -1: nothing yet
-        ("last_ns", "<i8"),
-        ("state_ns", "<i8"),  # when the state began, or was confirmed: the state's timer runs from here
+        ("last_ns", "<i8"),  # of what it sent; -1: nothing yet
         ("rx_ns", "<i8"),  # of the last segment seen towards it, applied or not
-        ("fin_ns", "<i8"),  # when it first sent its FIN
         ("bytes", "<u8"),
         ("ip_bytes", "<u8"),
         ("packets", "<u4"),
+        ("bits", "<u4"),  # below
+        ("snd_nxt", "<u4"),
+        ("snd_una", "<u4"),
+        ("rcv_nxt", "<u4"),
+        ("rcv_wup", "<u4"),  # acknowledgment number of its last segment: Linux checks segments against it
+        ("edge", "<u4"),  # right edge of the window that it advertised, when EDGE_KNOWN
+        ("window_max", "<u4"),  # largest window it advertised, scaled
+        ("rx_end", "<u4"),  # end, and
+        ("rx_ack", "<u4"),  # acknowledgment number of the last segment seen towards it: what a RST would answer
+        ("ts_recent", "<u4"),  # RFC 7323, when TS_SEEN
+        ("sack_max", "<u4"),  # right edge of the highest block that it acknowledged selectively
+        ("undo_step", "<u2"),  # ordinal before the last segment it received, NO_STEP when it has sent since
+        ("flags", "<u2"),  # OR of all flags it sent
+        ("was", "<u2"),  # bit s: it has been in state s
+        ("syn_count", "<u2"),  # SYNs, or SYN,ACKs, that it sent
+        ("state", "u1"),
+        ("hold_n", "u1"),
+        ("side", "u1"),  # 0 lower, 1 higher
+        ("wscale", "u1"),  # 255: no such option
+        ("last_event", "u1"),
+        ("last_certainty", "u1"),
+        ("undo_state", "u1"),
+        ("last_from", "u1"),  # of the last transition
+        ("first_ns", "<i8"),  # of what it sent
+        ("state_ns", "<i8"),  # when the state began, or was confirmed: the state's timer runs from here
+        ("fin_ns", "<i8"),  # when it first sent its FIN
         ("retransmits", "<u4"),
         ("gap_bytes", "<u4"),  # it sent them, and the capture missed them
         ("iss", "<u4"),  # when ISS_KNOWN; else one before the first sequence number seen
         ("irs", "<u4"),
-        ("snd_una", "<u4"),
-        ("snd_nxt", "<u4"),
         ("fin_end", "<u4"),  # sequence number after its FIN, when FIN_SENT
-        ("rcv_nxt", "<u4"),
-        ("rcv_wup", "<u4"),  # acknowledgment number of its last segment: Linux checks segments against it
-        ("edge", "<u4"),  # right edge of the window that it advertised, when EDGE_KNOWN
-        ("sack_max", "<u4"),  # right edge of the highest block that it acknowledged selectively
-        ("ts_recent", "<u4"),  # RFC 7323, when TS_SEEN
         ("bad_ack", "<u4"),  # received and beyond snd_nxt, when BAD_ACK
-        ("rx_end", "<u4"),  # end, and
-        ("rx_ack", "<u4"),  # acknowledgment number of the last segment seen towards it: what a RST would answer
-        ("window_max", "<u4"),  # largest window it advertised, scaled
         ("hole", "<u4"),  # the last stretch of what it sent that was not seen, from here
         ("hole_end", "<u4"),  # to before here; it may yet come, out of order
         ("hold_head", "<u4"),  # queue of what was seen towards it and is not proved received
         ("hold_tail", "<u4"),
-        ("bits", "<u4"),  # below
-        ("was", "<u2"),  # bit s: it has been in state s
-        ("flags", "<u2"),  # OR of all flags it sent
         ("mss", "<u2"),  # 0: no such option
-        ("syn_count", "<u2"),  # SYNs, or SYN,ACKs, that it sent
         ("last_step", "<u2"),  # ordinal of its last transition in the view's log
-        ("undo_step", "<u2"),  # ordinal before the last segment it received, NO_STEP when it has sent since
-        ("wscale", "u1"),  # 255: no such option
-        ("state", "u1"),
-        ("last_from", "u1"),  # of the last transition
-        ("last_event", "u1"),
-        ("last_certainty", "u1"),
-        ("undo_state", "u1"),
-        ("hold_n", "u1"),
-        ("side", "u1"),  # 0 lower, 1 higher
-        ("pad", "<u2", (2,)),
+        ("pad", "<u4"),
     ]
 )
 assert ENDPOINT.itemsize == 168
@@ -93,44 +93,46 @@ REVOKED: Final = 0x400000  # a transition of it was taken back
 
 VIEW: Final = np.dtype(
     [
-        ("hash", "<u8"),  # from here on as in the records' identity, in this order
+        # a line of the cache: which view it is
+        ("hash", "<u8"),
         ("lower_ip", "<u8", (2,)),
         ("higher_ip", "<u8", (2,)),
         ("lower_port", "<u2"),
         ("higher_port", "<u2"),
         ("domain", "<u4"),
-        ("start_ns", "<i8"),
-        ("id_isn", "<i8"),
-        ("first_seq", "<u4"),
         ("lane", "<u4"),  # row of the table of lanes
-        ("gen", "<u4"),
-        ("orig", "u1"),  # LOWER or HIGHER
-        ("family", "u1"),
-        ("orient", "u1"),
+        ("queue", "<u4"),  # row of the table of queues: its slice and lane
+        ("tentative", "<u4"),  # held SYN that may begin a new incarnation
         ("marks", "u1"),  # VIEW_*
+        ("local", "u1"),
+        ("local_how", "u1"),
+        ("completeness", "u1"),
+        # another: its course
         ("last_ns", "<i8"),
+        ("start_ns", "<i8"),
         ("syn_rtt_ns", "<i8"),
         ("ack_rtt_ns", "<i8"),
-        ("dropped", "<u8"),  # counter of the lane when the view began
-        ("queue", "<u4"),  # row of the table of queues: its slice and lane
         ("log_head", "<u4"),  # transitions: first and last block
         ("log_tail", "<u4"),
         ("packets_head", "<u4"),
         ("packets_tail", "<u4"),
-        ("tentative", "<u4"),  # held SYN that may begin a new incarnation
+        ("gen", "<u4"),
         ("steps", "<u2"),  # transitions ever logged, those taken back included
-        ("tentative_n", "u1"),
         ("packets_n", "u1"),
-        ("local", "u1"),
-        ("local_how", "u1"),
-        ("completeness", "u1"),
+        ("tentative_n", "u1"),
         ("events", "u1"),  # EVENT_*: already raised
         ("first_closer", "u1"),  # 1 + side of the first FIN, 0 none
         ("reset_by", "u1"),  # 1 + side of the first RST that counted
         ("rst_form", "u1"),
         ("cause", "u1"),
-        ("alerts", "<u8"),
+        ("orig", "u1"),  # LOWER or HIGHER
+        ("family", "u1"),
+        ("orient", "u1"),
         ("ends", ENDPOINT, (2,)),  # lower, higher
+        ("id_isn", "<i8"),
+        ("dropped", "<u8"),  # counter of the lane when the view began
+        ("alerts", "<u8"),
+        ("first_seq", "<u4"),
     ]
 )
 
@@ -196,6 +198,7 @@ PACKET: Final = np.dtype([("next", "<u4"), ("rows", PACKET_SEEN, (PACKET_ROWS,))
 
 QUEUE: Final = np.dtype(  # the views of one lane in one slice
     [
+        ("due_ns", "<i8"),  # deadline of the root
         ("root", "<u4"),
         ("slice", "<u2"),  # 0..383
         ("own", "<u2"),  # its row in the table of slices
@@ -203,6 +206,8 @@ QUEUE: Final = np.dtype(  # the views of one lane in one slice
         ("views", "<u4"),
     ]
 )
+
+SEEN: Final = np.dtype([("view", "<u4"), ("own", "<u4")])  # of a batch's flow: its view, 0 for none, and its slice
 
 SLICE: Final = np.dtype(
     [

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from processor.tcp.heap import NEVER_NS
 from processor.tcp.index import rehash
 from processor.tcp.kernel import (
     ROOM_EVENTS,
@@ -31,6 +32,7 @@ from processor.tcp.layout import (
     OUTPUTS,
     PACKET,
     QUEUE,
+    SEEN,
     SLICE,
     VIEW,
     WORK,
@@ -58,7 +60,7 @@ REASONS: Final = {  # by Batch.end
     END_OF_FILE: END_REASONS.index("eof"),
     STOPPED: END_REASONS.index("stopped"),
 }
-NEVER_NS: Final = -(1 << 63)
+LONG_AGO_NS: Final = -(1 << 63)
 
 Rows: TypeAlias = npt.NDArray[np.void]
 NO_SEGMENTS: Final[Rows] = np.zeros(0, SEGMENT)
@@ -162,7 +164,7 @@ class Machine:
         lane["boot"][number], lane["dropped"][number] = batch.lane.boot, batch.dropped
         stepped = batch.clock_epoch != lane["clock_epoch"][number] or batch.first_ns < lane["clock_ns"][number]
         if stepped and lane["clock_ns"][number]:
-            yield from self._drive(batch.segments[:0], batch.flows, NEVER_NS, END_REASONS.index("clock_step"))
+            yield from self._drive(batch.segments[:0], batch.flows, LONG_AGO_NS, END_REASONS.index("clock_step"))
         lane["clock_epoch"][number] = batch.clock_epoch
         yield from self._drive(batch.segments, batch.flows, batch.last_ns, REASONS[batch.end])
         lane["clock_ns"][number] = batch.last_ns
@@ -183,7 +185,7 @@ class Machine:
     def _drive(self, segments: Rows, flows: Rows, watermark_ns: int, reason: int) -> Iterator[Records]:
         control = self.core.control
         control["at"], control["watermark_ns"], control["reason"] = 0, watermark_ns, reason
-        seen = np.zeros(len(flows), np.uint32)
+        seen = np.empty(len(flows), SEEN)
         done = False
         while not done:
             done = drive(addresses_of(self.core), segments, flows, seen)
@@ -221,6 +223,7 @@ class Machine:
         lanes["sensor"][number], lanes["lane"][number] = self._sensors.index(sensor), lane
         lanes["last_number"][number] = -1
         queues = np.zeros(len(self.core.slices), QUEUE)
+        queues["due_ns"] = NEVER_NS
         queues["own"] = np.arange(len(queues))
         queues["slice"] = self.slice_numbers
         queues["lane"] = number
@@ -272,8 +275,8 @@ class Machine:
                     new[:before].view(np.uint8)[:] = old.view(np.uint8)
                     self._replace(table, new)
                 self._thread_free(name, before)
-        if len(self.core.slots) < 2 * len(self.core.views):
-            slots = np.zeros(4 * len(self.core.views), np.uint64)
+        if len(self.core.slots) < 2 * len(self.core.views):  # at most half full
+            slots = np.zeros(1 << (2 * len(self.core.views) - 1).bit_length(), np.uint64)
             rehash(self.core.slots, slots)
             control["index_mask"] = len(slots) - 1
             self.core = self.core._replace(slots=slots)

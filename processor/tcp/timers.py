@@ -15,7 +15,8 @@ from processor.tcp.figure5 import (
     TIME_WAIT,
     UNKNOWN,
 )
-from processor.tcp.hold import NEVER_NS, hold_deadline
+from processor.tcp.heap import NEVER_NS
+from processor.tcp.hold import hold_deadline
 from processor.tcp.layout import VIEW_OVER
 from synfin.compiled import inner
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from processor.tcp.figure5 import NEW_ISN, TIME_WAIT
 from processor.tcp.filing import file_steps
-from processor.tcp.heap import heap_move, heap_push, heap_remove
+from processor.tcp.heap import queue_move, queue_push, queue_remove
 from processor.tcp.hold import assume_head, drop_holds, free_hold
 from processor.tcp.index import insert, keyed_hash, remove
 from processor.tcp.layout import (
@@ -28,7 +28,7 @@ from processor.tcp.story import (
     NO_REASON,
     REUSED,
 )
-from processor.tcp.timers import view_deadline
+from processor.tcp.timers import LINGER_NS, view_deadline
 from synfin.compiled import compiled, inner
 from synfin.wire.segment import ACK, HIGHER, LOWER, SYN
 
@@ -200,7 +200,7 @@ def release_view(core: Any, v: Any) -> None:
     control, views = core.control[_NONE], core.views
     view = views[v]
     queue = core.queues[np.uint64(view["queue"])]
-    queue["root"] = heap_remove(core.deadlines, np.uint64(queue["root"]), v)
+    queue_remove(core.deadlines, queue, v)
     queue["views"] -= 1
     core.slices[np.uint64(queue["own"])]["views"] -= _ONE
     remove(core.slots, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
@@ -233,23 +233,26 @@ def adopt(addresses: Any, first: Any, n: Any) -> None:
         view = core.views[v]
         queue = core.queues[np.uint64(view["queue"])]
         insert(core.slots, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
-        queue["root"] = heap_push(core.deadlines, np.uint64(queue["root"]), v)
+        queue_push(core.deadlines, queue, v)
         queue["views"] += 1
         v += _ONE
 
 
 @inner
-def settle(core: Any, v: Any) -> None:
+def settle(core: Any, v: Any, waits: Any) -> None:
     """Give the view its place in its queue, another one when its true deadline is earlier than that it stands by."""
     view, row = core.views[v], core.deadlines[v]
     queue = core.queues[np.uint64(view["queue"])]
-    deadline = view_deadline(core.holds, view)
     if view["marks"] & VIEW_NEW:
+        # Most views are over soon, and linger: at this place they need not be moved for it.
         view["marks"] &= np.uint8(0xFF ^ VIEW_NEW)
-        row["deadline_ns"] = deadline
-        queue["root"] = heap_push(core.deadlines, np.uint64(queue["root"]), v)
-    elif deadline < row["deadline_ns"]:
-        queue["root"] = heap_move(core.deadlines, np.uint64(queue["root"]), v, deadline)
+        row["deadline_ns"] = min(view_deadline(core.holds, view), view["start_ns"] + LINGER_NS)
+        queue_push(core.deadlines, queue, v)
+        return
+    if row["deadline_ns"] > view["last_ns"] + LINGER_NS or waits:  # no timer is shorter
+        deadline = view_deadline(core.holds, view)
+        if deadline < row["deadline_ns"]:
+            queue_move(core.deadlines, queue, v, deadline)
 
 
 @inner
