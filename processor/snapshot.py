@@ -182,12 +182,12 @@ def decode(value: bytes, limits: Limits) -> Snapshot:
         raise ContractError(f"the snapshot of slice {number} is damaged: its checksum does not fit")
     try:
         body = zstandard.ZstdDecompressor().decompress(rest, max_output_size=size)
-        return _read(number, body)
+        return _read(number, body, size)
     except (zstandard.ZstdError, struct.error, ValueError, TypeError, orjson.JSONDecodeError) as error:
         raise ContractError(f"the snapshot of slice {number} is damaged: {error}") from error
 
 
-def _read(number: int, body: bytes) -> Snapshot:
+def _read(number: int, body: bytes, size: int) -> Snapshot:
     lanes_n, *counts = struct.unpack_from("<6I", body)
     at = struct.calcsize("<6I")
     lanes = [LaneState.of(fields) for fields in orjson.loads(body[at : at + lanes_n])]
@@ -196,8 +196,8 @@ def _read(number: int, body: bytes) -> Snapshot:
     for dtype, count in zip((SLICE, VIEW, DEADLINE, LOG, PACKET, HOLD), (1, *counts), strict=True):
         tables.append(np.frombuffer(body, dtype, count, at).copy())
         at += count * dtype.itemsize
-    if at != len(body):
-        raise ValueError(f"{len(body) - at} bytes are left over")
+    if not at == len(body) == size:
+        raise ValueError(f"{len(body)} bytes where its tables take {at} and its head says {size}")
     snapshot = Snapshot(number, tables[0], lanes, *tables[1:])
     _check(snapshot)
     return snapshot

@@ -206,6 +206,15 @@ def test_a_flipped_bit_of_a_snapshot_is_an_error_and_never_another_state(at, bit
         snapshot.decode(broken, Limits())
 
 
+def test_a_flipped_bit_in_front_of_a_snapshot_is_an_error():
+    value = filled_snapshot()
+    outside = range(6, 8)  # of the checksum: the slice's number, as above
+    for at in sorted(set(range(snapshot.PREFIX.size)) - set(outside)):
+        for bit in range(8):
+            with pytest.raises((ContractError, UsageError)):
+                snapshot.decode(bytes([*value[:at], value[at] ^ 1 << bit, *value[at + 1 :]]), Limits())
+
+
 @cache
 def filled_snapshot():
     state = PartitionSlices(0, 1, Limits(), [])
