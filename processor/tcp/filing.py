@@ -66,6 +66,16 @@ ALERT: Final = SEVERITIES.index("alert")
 
 
 @inner
+def _chain(pool: Any, block: Any, tail: Any) -> Any:
+    """Take the first free block of a pool and link it behind `tail`, 0 for none; the next free one."""
+    following = pool[block]["next"]
+    pool[block]["next"] = 0
+    if tail != _NONE:
+        pool[tail]["next"] = block
+    return following
+
+
+@inner
 def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
     """Keep a packet that events may name; RSTs find room for as long as there is any."""
     flags = np.int64(x["flags"])
@@ -73,7 +83,12 @@ def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
     if n >= PACKETS_MAX - (0 if flags & RST else 1):
         return
     if n % np.uint64(PACKET_ROWS) == 0:
-        _add_packets(core, view)
+        control = core.control[_NONE]
+        block = np.uint64(control["packets_free"])
+        control["packets_free"] = _chain(core.packets, block, np.uint64(view["packets_tail"]))
+        control["packets_left"] -= 1
+        view["packets_head"] = view["packets_head"] or block
+        view["packets_tail"] = block
     row = core.packets[np.uint64(view["packets_tail"])]["rows"][n % np.uint64(PACKET_ROWS)]
     row["t_ns"] = x["t_ns"]
     row["seq"] = x["seq"]
@@ -90,36 +105,6 @@ def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
     else:
         row["role"] = ROLE_ACK
     view["packets_n"] += 1
-
-
-@inner
-def _add_packets(core: Any, view: Any) -> None:
-    """One more block for packets of the view."""
-    control = core.control[_NONE]
-    block = np.uint64(control["packets_free"])
-    control["packets_free"] = core.packets[block]["next"]
-    control["packets_left"] -= 1
-    core.packets[block]["next"] = 0
-    if view["packets_n"]:
-        core.packets[np.uint64(view["packets_tail"])]["next"] = block
-    else:
-        view["packets_head"] = block
-    view["packets_tail"] = block
-
-
-@inner
-def _add_log(core: Any, view: Any) -> None:
-    """One more block for transitions of the view."""
-    control = core.control[_NONE]
-    block = np.uint64(control["log_free"])
-    control["log_free"] = core.log[block]["next"]
-    control["log_left"] -= 1
-    core.log[block]["next"] = 0
-    if view["steps"]:
-        core.log[np.uint64(view["log_tail"])]["next"] = block
-    else:
-        view["log_head"] = block
-    view["log_tail"] = block
 
 
 @inner
@@ -144,7 +129,12 @@ def _log(core: Any, view: Any, done: Any) -> None:
     if n >= LOG_MAX:
         return
     if n % np.uint64(LOG_ROWS) == 0:
-        _add_log(core, view)
+        control = core.control[_NONE]
+        block = np.uint64(control["log_free"])
+        control["log_free"] = _chain(core.log, block, np.uint64(view["log_tail"]))
+        control["log_left"] -= 1
+        view["log_head"] = view["log_head"] or block
+        view["log_tail"] = block
     row = core.log[np.uint64(view["log_tail"])]["rows"][n % np.uint64(LOG_ROWS)]
     row["t_ns"] = done["t_ns"]
     row["lag_ns"] = done["lag_ns"]
