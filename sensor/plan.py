@@ -37,6 +37,11 @@ class Plan:
     dumps: bool = False  # -D
 
     @property
+    def on_disk(self) -> bool:
+        """Whether frames come from a file; a pipe may bring what is captured now."""
+        return self.file is not None and os.path.isfile(self.file)  # noqa: PTH113  pathlib costs --help its time
+
+    @property
     def makes_batches(self) -> bool:
         """Whether frames are dissected."""
         return self.publishes or self.dry_run

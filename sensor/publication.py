@@ -1,12 +1,11 @@
 """The part of a run that makes batches: what a sensor that only writes a capture file does not load."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from sensor.addresses import LocalAddresses
 from sensor.batch_output import BatchOutput, Delivery, NoDelivery
-from sensor.batcher import NO_AGE_NS, Batcher
-from sensor.delivery import KafkaDelivery, lane_of
+from sensor.batcher import Batcher
+from sensor.delivery import KafkaDelivery, batch_age_ns, lane_of
 from sensor.dissect import Dissector
 from sensor.own_traffic import OwnTraffic
 from sensor.plan import Plan
@@ -25,7 +24,8 @@ class Publication:
     def __init__(self, plan: Plan, settings: Settings) -> None:
         """Check what the flags say of it. Raises UsageError."""
         self._settings = settings
-        self._on_disk = plan.file is not None and Path(plan.file).is_file()  # a pipe brings what is captured now
+        # Asked now: without privileges the file may not be seen any more.
+        self._on_disk, self._age_ns = plan.on_disk, batch_age_ns(plan, settings)
         self.kafka = KafkaDelivery(plan, settings) if plan.publishes else None
         self.own = OwnTraffic()
         self.dissector = Dissector(LocalAddresses.parse(plan.local) if plan.local else None)
@@ -55,18 +55,12 @@ class Publication:
         partitions = self._settings["topics.partitions"]
         own_addresses: Callable[[], frozenset[Address]] = frozenset
         if self.kafka is not None:
-            self.kafka.publisher.start()
+            self.kafka.start()
             delivery, partitions = self.kafka.publisher, self.kafka.publisher.partitions
             if not self._on_disk:  # where the same addresses and ports are of another time
                 own_addresses = self.kafka.publisher.live_addresses
-        batcher = Batcher(lane_of(self._settings), partitions, max_age_ns=self._max_age_ns())
+        batcher = Batcher(lane_of(self._settings), partitions, max_age_ns=self._age_ns)
         self.output = BatchOutput(self.dissector, batcher, delivery, self.own, own_addresses)
-
-    def _max_age_ns(self) -> int:
-        """Age at which a batch is closed: of a file, only where somebody asked for that."""
-        asked = self._settings.origins["sensor.latency"] != "default"
-        age_ns: int = self._settings["sensor.latency"]
-        return age_ns if asked or not self._on_disk else NO_AGE_NS
 
     def check(self) -> None:
         """Raise what ended the publishing, if something did."""

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from sensor.batcher import MAX_AGE_NS
 from sensor.flight import Flight
 from sensor.link import Link
 from sensor.resort import Resorter
@@ -41,6 +42,7 @@ class Limits:
     look_s: float = 60.0  # how often the topic's partition count is looked at
     finite: bool = False  # input that can wait: nothing is dropped for want of room, `publish` waits instead
     patience_s: float = 30.0  # how long a finite run waits without an acknowledgment
+    batch_age_ns: int = MAX_AGE_NS  # at which the batches that are handed over were closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Publisher:
         self._answers: deque[_Answer] = deque()
         self._live_lanes: set[Lane] = set()
         self._awake = False
+        self._reached = False  # a broker, at least once
         self._ending = False
         self._deadline = 0.0
         self._failed: Exception | None = None
@@ -107,6 +110,13 @@ class Publisher:
             LOG.info("%d batches were found in the spool %s", waiting.batches, self._spool.folder)
         self._progress_s = time.monotonic()
         self._thread.start()
+
+    def reach(self, timeout_s: float) -> bool:
+        """Wait for a broker, so that `partitions` is what it says; False when none came."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._reached or self._failed is not None, timeout_s)
+        self.poll()
+        return self._reached
 
     @property
     def partitions(self) -> int:
@@ -252,6 +262,9 @@ class Publisher:
             self._flight.begin_again()
             self._valid_from = self._link.generation
         self._spool.learn(count)
+        with self._changed:
+            self._reached = True
+            self._changed.notify_all()
 
     def _resorted(self, count: int) -> Iterator[Entry]:
         """What waits in the spool, sorted by another partition count."""
@@ -271,7 +284,7 @@ class Publisher:
         if entry.partitions == count:
             yield entry
             return
-        self._resorter = self._resorter or Resorter(count)
+        self._resorter = self._resorter or Resorter(count, self.limits.batch_age_ns)
         try:
             yield from self._resorter.add(entry.data)
         except ContractError as error:

@@ -2,7 +2,7 @@
 
 A sensor that never reached a broker sorts by the configured count. A lane's batches of different partitions overlap in
 time, so their rows are put back into one order before they are batched anew: a row waits until its lane has shown
-HOLD_NS more, which is longer than a batch stays open.
+more time than a batch stays open.
 """
 
 from collections.abc import Collection, Iterator
@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from sensor.batcher import Batcher
+from sensor.batcher import MAX_AGE_NS, Batcher
 from sensor.segments import Entry
 from synfin.wire.batch import GOES_ON, Batch, Lane
 from synfin.wire.codec import decode, encode
 from synfin.wire.segment import FLOW, SEGMENT
 
-HOLD_NS: Final = 3_000_000_000  # a batch is closed after 1 s, and its rows come up to 0.5 s late
+LATE_NS: Final = 2_000_000_000  # beyond its age a batch of a live capture stays open: rows settle, ticks are apart
 STRIDE_NS: Final = 1_000_000_000  # rows are released so much at a time: each time all that wait are sorted
 
 _Rows = tuple[npt.NDArray[np.void], npt.NDArray[np.void]]  # SEGMENT, FLOW
@@ -49,10 +49,11 @@ def _narrowed(rows: _Rows) -> _Rows:
 class _LaneSorter:
     """One lane: rows that wait, and the batcher that they go to. Numbers begin at 0: nobody has seen this lane yet."""
 
-    def __init__(self, lane: Lane, partitions: int) -> None:
-        self._batcher = Batcher(lane, partitions)
+    def __init__(self, lane: Lane, partitions: int, age_ns: int) -> None:
+        self._batcher = Batcher(lane, partitions, max_age_ns=age_ns)
+        self._hold_ns = age_ns + LATE_NS
         self._waiting: list[_Rows] = []
-        self._high_ns = self._released_ns = 0
+        self._last_ns = self._released_ns = 0
         self._epoch = -1
         self._end = GOES_ON
         self._dropped = 0
@@ -65,15 +66,15 @@ class _LaneSorter:
         """Take a batch and return those that are due."""
         closed: list[Batch] = []
         if batch.clock_epoch != self._epoch:  # times begin again
-            closed += self._release(self._high_ns)
+            closed += self._release(self._last_ns)
             self._epoch = batch.clock_epoch
-            self._high_ns = self._released_ns = batch.last_ns
-        self._high_ns = max(self._high_ns, batch.last_ns)
+            self._last_ns = self._released_ns = batch.last_ns
+        # Batches that were closed together have the same last time: only a later one says that all of them are here.
+        until_ns, self._last_ns = self._last_ns - self._hold_ns, batch.last_ns
         self._dropped = max(self._dropped, batch.dropped)
         self._end = batch.end or self._end
         if len(batch.segments):
             self._waiting.append((batch.segments, batch.flows))
-        until_ns = self._high_ns - HOLD_NS
         if until_ns - self._released_ns >= STRIDE_NS:
             self._released_ns = until_ns
             closed += self._release(until_ns) + self._batcher.tick(until_ns)
@@ -81,7 +82,7 @@ class _LaneSorter:
 
     def flush(self) -> list[Batch]:
         """Return everything; what ended the lane, if anything did, is said to all partitions."""
-        return self._release(self._high_ns) + self._batcher.finish(self._end)
+        return self._release(self._last_ns) + self._batcher.finish(self._end)
 
     def _release(self, until_ns: int) -> list[Batch]:
         """Batch the waiting rows up to a time."""
@@ -93,10 +94,14 @@ class _LaneSorter:
 
 
 class Resorter:
-    """Batches of any lanes, as bytes, to batches for `partitions` partitions."""
+    """Batches of any lanes, as bytes, to batches for `partitions` partitions.
 
-    def __init__(self, partitions: int) -> None:
+    `age_ns`: how old batches were when they were closed, and become here.
+    """
+
+    def __init__(self, partitions: int, age_ns: int = MAX_AGE_NS) -> None:
         self.partitions = partitions
+        self._age_ns = age_ns
         self._lanes: dict[Lane, _LaneSorter] = {}
 
     def rows(self) -> int:
@@ -107,7 +112,7 @@ class Resorter:
         """Take one batch and give those that are due. ContractError when the bytes are none."""
         batch = decode(data)
         if batch.lane not in self._lanes:
-            self._lanes[batch.lane] = _LaneSorter(batch.lane, self.partitions)
+            self._lanes[batch.lane] = _LaneSorter(batch.lane, self.partitions, self._age_ns)
         return map(_entry, self._lanes[batch.lane].add(batch))
 
     def flush(self, going_on: Collection[Lane] = frozenset()) -> Iterator[Entry]:

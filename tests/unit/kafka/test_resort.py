@@ -6,7 +6,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from sensor.batcher import Batcher
+from sensor.batcher import NO_AGE_NS, Batcher
 from sensor.publisher import Limits, Publisher
 from sensor.resort import Resorter
 from sensor.segments import Entry
@@ -37,11 +37,11 @@ def some_flows(count, seed):
     return flows
 
 
-def some_batches(partitions, end=STOPPED, seconds=10, lane=LANE, step_back=False, seed=1):
+def some_batches(partitions, end=STOPPED, seconds=10, lane=LANE, step_back=False, seed=1, age_ns=SECOND, live=True):
     """What a sensor with so many partitions publishes of 4 000 rows, in the order of publishing."""
     random = np.random.default_rng(seed)
     flows = some_flows(100, seed)
-    batcher = Batcher(lane, partitions, max_rows=64)
+    batcher = Batcher(lane, partitions, max_rows=64, max_age_ns=age_ns)
     batches = []
     rows = np.zeros(4000, SEGMENT)
     rows["t_ns"] = SECOND * 1000 + np.sort(random.integers(0, seconds * SECOND, len(rows)))
@@ -53,7 +53,8 @@ def some_batches(partitions, end=STOPPED, seconds=10, lane=LANE, step_back=False
     for start in range(0, len(rows), 200):
         block = rows[start : start + 200]
         batches += batcher.add(block, flows, dropped=start // 100)
-        batches += batcher.tick(int(block["t_ns"][-1]) + 1000)
+        if live:
+            batches += batcher.tick(int(block["t_ns"][-1]) + 1000)
     return batches + batcher.finish(end)
 
 
@@ -61,8 +62,8 @@ def entries_of(batches):
     return [Entry(b.partition, b.partitions, len(b.segments), encode(b)) for b in batches]
 
 
-def resorted(batches, partitions):
-    resorter = Resorter(partitions)
+def resorted(batches, partitions, age_ns=SECOND):
+    resorter = Resorter(partitions, age_ns)
     made = [new for entry in entries_of(batches) for new in resorter.add(entry.data)]
     made += resorter.flush()
     assert resorter.rows() == 0
@@ -106,6 +107,15 @@ def test_every_row_is_there_in_its_flows_order_at_its_time(before, after):
     assert max(b.dropped for b in sorted_) == max(b.dropped for b in batches)
     ends = [b.partition for b in sorted_ if b.end == STOPPED]
     assert sorted(ends) == list(range(after)), "the end is said to all partitions, once"
+
+
+@pytest.mark.parametrize("age_ns", [SECOND // 10, SECOND, 20 * SECOND, NO_AGE_NS])
+def test_a_row_waits_for_those_that_lay_in_open_batches_longer(age_ns):
+    """Without ticks, as of a file: after a pause of the capture many batches are closed by the first row."""
+    batches = some_batches(24, age_ns=age_ns, seconds=400, live=False)
+    sorted_ = resorted(batches, 16, age_ns)
+    assert by_flow(sorted_) == by_flow(batches)
+    assert_well_sorted(sorted_, 16)
 
 
 def test_a_step_of_the_clock_stays_one():
