@@ -38,6 +38,7 @@ from processor.tcp.layout import (
     RCV_KNOWN,
     RST_SENT,
     RST_TAKEN,
+    SACK_SENT,
     SND_KNOWN,
     SYN_PENDING,
     TFO_DATA,
@@ -151,7 +152,7 @@ def reset_acceptable(me: Any, x: Any) -> Any:
     # Linux: after a FIN the peer may not have counted it; at the right edge of what was acknowledged selectively.
     if off == -1 and (state in (CLOSE_WAIT, LAST_ACK, CLOSING)):
         return True
-    return off > 0 and distance(x["seq"], me["sack_max"]) == 0
+    return off > 0 and bool(me["bits"] & SACK_SENT) and distance(x["seq"], me["sack_max"]) == 0
 
 
 @inner
@@ -198,10 +199,12 @@ def _synchronized(work: Any, me: Any, peer: Any, x: Any) -> None:
         me["bits"] |= TS_SEEN
     if x["marks"] & MARK_FRAGMENT or me["state"] == CLOSED:
         return
-    end = segment_end(x)  # seventh, eighth
-    if not after(x["seq"], me["rcv_nxt"]) and after(end, me["rcv_nxt"]):
+    end = segment_end(x)  # seventh, eighth; behind a FIN there is nothing
+    if not after(x["seq"], me["rcv_nxt"]) and after(end, me["rcv_nxt"]) and not me["bits"] & FIN_RECEIVED:
+        if not peer["gap_bytes"] and after(peer["snd_nxt"], end):  # the last hole is filled
+            end = np.int64(peer["snd_nxt"])
         me["rcv_nxt"] = end
-        if flags & FIN:
+        if flags & FIN or (peer["bits"] & FIN_SENT and distance(end, peer["fin_end"]) == 0):
             take_fin(work, me)
 
 

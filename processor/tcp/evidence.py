@@ -12,12 +12,12 @@ import numpy as np
 
 from processor.tcp.acceptable import reset_acceptable, take_fin
 from processor.tcp.figure5 import (
-    CLOSE_WAIT,
     CLOSED,
     ESTABLISHED,
     FIN_WAIT_1,
     FIN_WAIT_2,
     LISTEN,
+    REVOKE,
     RX_ACKFIN,
     RX_ACKSYN,
     RX_FIN,
@@ -25,9 +25,11 @@ from processor.tcp.figure5 import (
     RX_SYN,
     SYN_RECEIVED,
     SYN_SENT,
+    T_STATE,
     TX_ACKIRS,
     TX_EST,
     TX_FIN,
+    TX_RST,
     TX_SYN,
     TX_SYNACK,
     UNKNOWN,
@@ -35,20 +37,22 @@ from processor.tcp.figure5 import (
 from processor.tcp.layout import (
     ACKED_FIN_ALONE,
     ACTIVE,
-    BAD_ACK,
     BAD_SYNACK,
     EDGE_KNOWN,
     EVER_LOCAL,
     FIN_GUESSED,
     FIN_RECEIVED,
     FIN_SENT,
+    GONE,
     ISS_KNOWN,
     NO_STEP,
     NO_WSCALE,
+    NOBODY,
     RCV_KNOWN,
+    RST_SENT,
     RST_TAKEN,
     SACK_OK,
-    SENT_AFTER_FIN,
+    SACK_SENT,
     SND_KNOWN,
     SPLIT,
     SYN_PENDING,
@@ -57,6 +61,7 @@ from processor.tcp.layout import (
     TS_SEEN,
 )
 from processor.tcp.reset import FOREIGN, reset_form, transmit_reset
+from processor.tcp.sent import imply_fin, is_last, misses, sends
 from processor.tcp.seqnum import distance, latest, plus
 from processor.tcp.step import (
     ASSUMED,
@@ -81,6 +86,7 @@ from synfin.wire.segment import (
     SYN,
 )
 
+OVERTAKEN_NS: Final = 30_000_000  # a segment may come so much later than one that was sent after it
 QUEUED_NS: Final = 10_000_000  # what left its socket before may leave the host's queues so much later
 
 
@@ -105,8 +111,9 @@ def transmit(work: Any, me: Any, peer: Any, x: Any) -> None:
     _talks_on(work, me, peer, x)
     _opened(work, me, peer, x)
     _acknowledges(work, me, peer, x)
-    _sends(work, me, x)
-    if flags & FIN:
+    closes = flags & FIN and is_last(me, x)
+    sends(work, me, x)
+    if closes:
         _closes(work, me, x)
 
 
@@ -116,9 +123,14 @@ def _plausible(me: Any, peer: Any, x: Any) -> Any:
     flags = np.int64(x["flags"])
     if flags & SYN or not peer["bits"] & EVER_LOCAL:
         return True
+    if flags & RST and peer["state"] == SYN_SENT:
+        return not flags & ACK or not after(x["ack"], peer["snd_nxt"])
     if flags & RST:
         return reset_form(me, x) != FOREIGN or peer["state"] == CLOSED or reset_acceptable(peer, x)
-    if peer["bits"] & SND_KNOWN and after(x["ack"], peer["snd_nxt"]):
+    if peer["state"] == SYN_SENT:
+        return False
+    too_old = distance(x["ack"], peer["snd_una"]) < -np.int64(me["window_max"])
+    if peer["bits"] & SND_KNOWN and (after(x["ack"], peer["snd_nxt"]) or too_old):
         return False
     if peer["bits"] & EDGE_KNOWN and after(x["seq"], latest(peer["edge"], peer["rcv_nxt"])):
         return False
@@ -145,6 +157,7 @@ def _begin(me: Any, x: Any) -> None:
     me["iss"] = x["seq"]
     me["snd_una"] = x["seq"]
     me["snd_nxt"] = segment_end(x)
+    me["window_max"] = x["window"]
     me["bits"] |= ISS_KNOWN | SND_KNOWN
     me["bytes"] += np.uint64(x["len"])
     _learn_options(me, x)
@@ -178,7 +191,11 @@ def _syn_ack(work: Any, me: Any, peer: Any, x: Any) -> None:
     state = me["state"]
     if state in (SYN_RECEIVED, ESTABLISHED):
         if distance(x["seq"], me["iss"]) != 0:
+            if state == SYN_RECEIVED and me["bits"] & EVER_LOCAL and not me["bits"] & ACTIVE:
+                _begin(me, x)  # a listener may forget a half-open connection, and answers the next SYN anew
             return
+        if not me["bits"] & EDGE_KNOWN:
+            _opens_window(me, x)
         if state == ESTABLISHED and me["last_event"] == RX_ACKSYN and not after(me["snd_nxt"], plus(me["iss"], 1)):
             take_back_last(work, me)  # it repeats its SYN,ACK: it has not taken the ACK that we saw
         me["state_ns"] = work["t_ns"]
@@ -207,22 +224,47 @@ def _syn_ack(work: Any, me: Any, peer: Any, x: Any) -> None:
     me["rcv_wup"] = x["ack"]
     me["bits"] |= RCV_KNOWN
     me["bits"] &= ~np.uint32(SYN_PENDING)
+    _opens_window(me, x)
+
+
+@inner
+def _opens_window(me: Any, x: Any) -> None:
+    """The window of a SYN,ACK, which is not scaled."""
+    me["edge"] = plus(x["ack"], x["window"])
+    me["bits"] |= EDGE_KNOWN
 
 
 @inner
 def _talks_on(work: Any, me: Any, peer: Any, x: Any) -> None:
     """Take back what the endpoint's own segment contradicts: it goes on as if it had not received that."""
     event = me["last_event"]
-    if event == RX_RST and me["state"] == CLOSED:
-        if x["t_ns"] - me["state_ns"] > QUEUED_NS:
-            take_back_last(work, me)
-            me["bits"] &= ~np.uint32(RST_TAKEN)
+    if me["state"] == CLOSED:
+        _lives_on(work, me, x)
     elif event == RX_ACKFIN and me["bits"] & FIN_SENT and np.int64(x["flags"]) & FIN:
         take_back_last(work, me)  # repeats a FIN that we thought acknowledged
     elif event == RX_FIN and me["last_certainty"] == ASSUMED and distance(x["ack"], peer["fin_end"]) < 0:
         take_back_last(work, me)
         me["bits"] &= ~np.uint32(FIN_RECEIVED)
         me["rcv_nxt"] = x["ack"]
+
+
+@inner
+def _lives_on(work: Any, me: Any, x: Any) -> None:
+    """It sends something after what we took for its end."""
+    event = me["last_event"]
+    if event == RX_RST:
+        mistaken = x["t_ns"] - me["state_ns"] > QUEUED_NS
+    elif event in (TX_RST, REVOKE):  # somebody else wrote that RST; of its own, all it has sent is below
+        beyond = distance(x["seq"], me["snd_nxt"])
+        fresh = x["len"] or np.int64(x["flags"]) & FIN
+        mistaken = not me["bits"] & EVER_LOCAL and beyond >= 0 and (fresh or x["t_ns"] - me["last_ns"] > OVERTAKEN_NS)
+    else:
+        mistaken = event == T_STATE  # our patience was shorter than its own
+    if mistaken:
+        take_back_last(work, me)
+        if me["bits"] & RST_SENT:
+            work["reset_by"] = NOBODY
+        me["bits"] &= ~np.uint32(RST_TAKEN | RST_SENT | GONE)
 
 
 @inner
@@ -272,7 +314,7 @@ def _acknowledges(work: Any, me: Any, peer: Any, x: Any) -> None:
         me["bits"] &= ~np.uint32(FIN_GUESSED)
     if after(ack, me["rcv_nxt"]):
         me["rcv_nxt"] = ack
-    if peer["bits"] & FIN_SENT and not after(peer["fin_end"], ack):
+    if peer["bits"] & FIN_SENT and distance(peer["fin_end"], ack) == 0:
         if not me["bits"] & FIN_RECEIVED:
             work["lag_ns"] = max(work["t_ns"] - peer["fin_ns"], 0)
             certainty = work["certainty"]
@@ -296,17 +338,7 @@ def _unseen(work: Any, me: Any, peer: Any, x: Any) -> None:
             return
         imply_fin(work, peer, x["ack"])
         return
-    _misses(peer, x["ack"])
-
-
-@inner
-def imply_fin(work: Any, me: Any, fin_end: Any) -> None:
-    """The endpoint sent a FIN that the capture missed."""
-    me["fin_end"] = fin_end
-    me["snd_nxt"] = fin_end
-    me["fin_ns"] = work["t_ns"]
-    me["bits"] |= FIN_SENT
-    step_as(work, me, TX_FIN, INFERRED)
+    misses(peer, x["ack"])
 
 
 @inner
@@ -326,63 +358,10 @@ def _window(me: Any, peer: Any, x: Any) -> None:
     me["window_max"] = max(np.int64(me["window_max"]), window)
     for block in range(np.int64(x["sack_n"])):
         right = x["sack"][np.uint64(2 * block + 1)]
-        if after(right, me["rcv_nxt"]) and (not after(me["sack_max"], me["rcv_nxt"]) or after(right, me["sack_max"])):
+        known = me["bits"] & SACK_SENT and after(me["sack_max"], me["rcv_nxt"])
+        if after(right, me["rcv_nxt"]) and (not known or after(right, me["sack_max"])):
             me["sack_max"] = right
-
-
-@inner
-def _misses(me: Any, until: Any) -> None:
-    """What it sent up to before a sequence number was not seen."""
-    me["gap_bytes"] += np.uint32(distance(until, me["snd_nxt"]))
-    me["hole"] = me["snd_nxt"]
-    me["hole_end"] = until
-    me["snd_nxt"] = until
-
-
-@inner
-def _fills(me: Any, seq: Any, length: Any) -> Any:
-    """Whether a segment was missed only because it came out of order; then it is missed no longer."""
-    into = distance(seq, me["hole"])
-    if into < 0 or into + length > distance(me["hole_end"], me["hole"]):
-        return False
-    me["gap_bytes"] -= np.uint32(length)
-    me["bytes"] += np.uint64(length)
-    if into == 0:
-        me["hole"] = plus(seq, length)
-    else:
-        me["hole_end"] = seq
-    return True
-
-
-@inner
-def _sends(work: Any, me: Any, x: Any) -> None:
-    """Its own sequence numbers: new bytes, repeated ones, and a jump over what the capture missed."""
-    length = np.int64(x["len"])
-    end = segment_end(x)
-    if not me["bits"] & SND_KNOWN:
-        me["snd_nxt"] = x["seq"]
-        me["snd_una"] = x["seq"]
-        me["bits"] |= SND_KNOWN
-    jump = distance(x["seq"], me["snd_nxt"])
-    if jump > 0:
-        missed_fin = jump == 1 and me["bits"] & BAD_ACK and distance(me["bad_ack"], x["seq"]) == 0
-        if missed_fin and (me["state"] == ESTABLISHED or me["state"] == CLOSE_WAIT):
-            imply_fin(work, me, x["seq"])
-            step_as(work, me, RX_ACKFIN, INFERRED)
-        else:
-            _misses(me, x["seq"])
-    elif length and _fills(me, x["seq"], length):
-        return
-    new = distance(end, me["snd_nxt"])
-    if new > 0:
-        fresh = min(new, length)
-        me["bytes"] += np.uint64(fresh)
-        me["snd_nxt"] = end
-        if fresh and me["bits"] & FIN_RECEIVED:
-            me["bits"] |= SENT_AFTER_FIN
-    elif end != x["seq"]:
-        me["retransmits"] += 1
-    me["bits"] &= ~np.uint32(BAD_ACK)
+            me["bits"] |= SACK_SENT
 
 
 @inner

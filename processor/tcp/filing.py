@@ -11,6 +11,7 @@ from processor.tcp.layout import (
     EVENT_TEARDOWN,
     LOG_ROWS,
     NO_STEP,
+    NOBODY,
     PACKET_ROWS,
     PACKETS_MAX,
     VIEW_OVER,
@@ -159,7 +160,11 @@ def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
             view["first_closer"] = 1 + np.int64(done["side"])
         certainty = max(certainty, np.int64(done["certainty"]))
         _log(core, view, done)
-    if work["reset_by"] and not view["reset_by"]:
+    if work["reset_by"] == NOBODY:
+        view["reset_by"] = 0
+        view["rst_form"] = 0
+        view["cause"] = 0
+    elif work["reset_by"] and not view["reset_by"]:
         view["reset_by"] = work["reset_by"]
         view["rst_form"] = work["rst_form"]
         view["cause"] = work["cause"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from processor.tcp.figure5 import CLOSED, LISTEN, SYN_SENT, TIME_WAIT, UNKNOWN
 from processor.tcp.hold import copy_segment, free_hold, hold_row
-from processor.tcp.layout import EVER_LOCAL, GONE, ISS_KNOWN, RCV_KNOWN, TS_SEEN
+from processor.tcp.layout import EVER_LOCAL, GONE, ISS_KNOWN, RCV_KNOWN, SND_KNOWN, TS_SEEN
 from processor.tcp.seqnum import distance
 from processor.tcp.step import after
 from processor.tcp.story import REUSED
@@ -44,12 +44,12 @@ def _newer(peer: Any, x: Any) -> Any:
 
 
 @inner
-def _free_to_begin(peer: Any, x: Any) -> Any:
-    """Whether nothing stands in the way of a new connection at the endpoint that the SYN goes to."""
-    state = peer["state"]
-    if state == TIME_WAIT:
-        return _newer(peer, x)
-    return state in (UNKNOWN, CLOSED, LISTEN, SYN_SENT)
+def _free_to_begin(peer: Any) -> Any:
+    """Whether nothing stands in the way of a new connection at the endpoint that the SYN goes to.
+
+    TIME-WAIT gives way to a newer SYN only where somebody listens: its answer tells.
+    """
+    return peer["state"] in (UNKNOWN, CLOSED, LISTEN, SYN_SENT)
 
 
 @inner
@@ -57,7 +57,7 @@ def _same_attempt(me: Any, peer: Any, x: Any) -> Any:
     """Whether a SYN belongs to the incarnation at hand: the first of its sender, or its repetition."""
     if me["bits"] & ISS_KNOWN and me["syn_count"]:
         return distance(x["seq"], me["iss"]) == 0
-    if me["packets"]:
+    if me["bits"] & SND_KNOWN or me["state"] == CLOSED:
         return False
     state = peer["state"]
     return state in (UNKNOWN, SYN_SENT, LISTEN)
@@ -70,14 +70,27 @@ def incarnation(core: Any, v: Any, x: Any) -> Any:
     me, peer = view["ends"][side], view["ends"][_ONE - side]
     if _same_attempt(me, peer, x):
         return v
-    if _free_to_begin(peer, x):
+    if _free_to_begin(peer):
         if view["tentative"] and _is_waiting(core, view, x):
             return renew(core, v)
         return _replace(core, v, x)
     _wait(core, view, x)
-    if me["bits"] & EVER_LOCAL and me["state"] != CLOSED and me["state"] != UNKNOWN:
-        begun_anew(core, view, side, x["t_ns"])
+    if me["bits"] & EVER_LOCAL:
+        if me["state"] == TIME_WAIT:
+            me["bits"] |= GONE
+        elif me["state"] not in (CLOSED, UNKNOWN):
+            begun_anew(core, view, side, x["t_ns"])
     return _NONE
+
+
+@inner
+def unanswered(view: Any, syn: Any) -> Any:
+    """Whether a SYN that waited and was not answered began a new incarnation all the same."""
+    side = side_of(syn)
+    me, peer = view["ends"][side], view["ends"][_ONE - side]
+    if me["bits"] & (GONE | EVER_LOCAL):
+        return True
+    return peer["state"] == TIME_WAIT and _newer(peer, syn)
 
 
 @inner
@@ -129,13 +142,18 @@ def verdict(core: Any, view: Any, x: Any) -> Any:
     syn = core.holds[np.uint64(view["tentative"])]["segment"]
     flags = np.int64(x["flags"])
     if x["sender"] != syn["sender"]:
-        answered = (
-            flags & ACK and flags & (SYN | RST) and 0 < distance(x["ack"], syn["seq"]) <= np.int64(syn["len"]) + 1
-        )
-        return 1 if answered else 0
+        sure = view["ends"][side_of(syn)]["bits"] & (GONE | EVER_LOCAL)
+        if opens(x):  # both begin anew
+            return 1 if sure else 0
+        acked = flags & ACK and 0 < distance(x["ack"], syn["seq"]) <= np.int64(syn["len"]) + 1
+        if acked and (flags & SYN or (flags & RST and x["seq"] == 0)):
+            return 1
+        goes_on = not sure and not flags & (SYN | RST) and view["ends"][side_of(x)]["bits"] & EVER_LOCAL
+        return -1 if goes_on else 0  # the host itself did not take it
     if flags & (SYN | RST):
         return 0
-    if flags & ACK and distance(x["seq"], syn["seq"]) == 1:
+    me, peer = view["ends"][side_of(x)], view["ends"][_ONE - side_of(x)]
+    behind = distance(peer["snd_nxt"], x["ack"])  # in the old connection's numbers
+    if flags & ACK and distance(x["seq"], syn["seq"]) == 1 and not 0 <= behind <= np.int64(me["window_max"]):
         return 1
-    me = view["ends"][side_of(x)]
     return 0 if me["bits"] & GONE else -1

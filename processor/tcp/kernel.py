@@ -14,12 +14,11 @@ from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT, 
 from processor.tcp.filing import LOG_MAX, file_steps, note_packet
 from processor.tcp.heap import queue_move
 from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release
-from processor.tcp.incarnation import incarnation, opens, renew, side_of, verdict
+from processor.tcp.incarnation import incarnation, opens, renew, side_of, unanswered, verdict
 from processor.tcp.index import find, keyed_hash, same_tuple
 from processor.tcp.layout import (
     ACTIVE,
     EVER_LOCAL,
-    GONE,
     LOG_ROWS,
     NO_STEP,
     SND_KNOWN,
@@ -137,7 +136,7 @@ def _end_all(core: Any, queue: Any, reason: Any) -> Any:
         view = core.views[v]
         begin(core, view)
         waits = np.uint64(view["tentative"])
-        if waits and view["ends"][side_of(core.holds[waits]["segment"])]["bits"] & GONE:
+        if waits and unanswered(view, core.holds[waits]["segment"]):
             apply_segment(core, renew(core, v), core.work[_NONE]["segment"])
         else:
             close_view(core, v, reason)
@@ -190,22 +189,17 @@ def _apply_row(core: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
         if core.views[v]["tentative"]:
             v = _decide(core, v, x)
         if opens(x):
+            gen = np.int64(core.views[v]["gen"])
             new = incarnation(core, v, x)
             if new == _NONE:
                 core.views[v]["last_ns"] = x["t_ns"]
                 settle(core, v, True)
                 return v
-            v = _begin_with_waiting(core, v, new, x)
+            v = new
+            if core.views[v]["gen"] != gen and core.views[v]["start_ns"] != x["t_ns"]:  # it began with one that waited
+                apply_segment(core, v, core.work[_NONE]["segment"])
     apply_segment(core, v, x)
     return v
-
-
-@inner
-def _begin_with_waiting(core: Any, old: Any, new: Any, x: Any) -> Any:
-    """When the new view began with a SYN that had waited, apply that first."""
-    if new != old and core.views[new]["start_ns"] != x["t_ns"]:
-        apply_segment(core, new, core.work[_NONE]["segment"])
-    return new
 
 
 @inner
@@ -360,7 +354,10 @@ def fire(core: Any, v: Any) -> None:
     if deadline <= now:
         work = begin(core, view)
         if view["marks"] & VIEW_OVER:
-            close_view(core, v, END)
+            if view["tentative"]:  # nothing stands in its way any more
+                apply_segment(core, renew(core, v), core.work[_NONE]["segment"])
+            else:
+                close_view(core, v, END)
             return
         for side in range(2):
             me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
@@ -397,7 +394,7 @@ def _wait_on(core: Any, v: Any, now: Any) -> Any:
     syn = core.holds[h]["segment"]
     if syn["t_ns"] + SYN_SENT_NS > now:
         return True
-    if view["ends"][side_of(syn)]["bits"] & GONE:
+    if unanswered(view, syn):
         file_steps(core, view, now, NO_REASON)
         apply_segment(core, renew(core, v), core.work[_NONE]["segment"])
         return False

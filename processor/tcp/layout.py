@@ -90,6 +90,7 @@ SPLIT: Final = 0x080000  # answered a SYN with a SYN of its own
 BAD_SYNACK: Final = 0x100000  # its SYN,ACK acknowledged what the peer had not sent
 EVER_LOCAL: Final = 0x200000  # it is the capturing host's: what it receives is applied at once
 REVOKED: Final = 0x400000  # a transition of it was taken back
+SACK_SENT: Final = 0x800000  # sack_max holds
 
 VIEW: Final = np.dtype(
     [
@@ -267,6 +268,8 @@ WORK: Final = np.dtype(  # what one row does to a view, before it is filed
         ("segment", SEGMENT),  # a held SYN while the view that held it ends
     ]
 )
+
+NOBODY: Final = 255  # WORK.reset_by: the RST that counted was not the endpoint's own
 
 CONTROL: Final = np.dtype(
     [

@@ -8,9 +8,12 @@ from processor.tcp.figure5 import (
     CLOSE_WAIT,
     CLOSED,
     CLOSING,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
     LISTEN,
     REVOKE,
     RX_ACKFIN,
+    RX_FIN,
     RX_SYN,
     SYN_RECEIVED,
     SYN_SENT,
@@ -22,6 +25,7 @@ from processor.tcp.figure5 import (
 from processor.tcp.layout import (
     ACTIVE,
     BAD_ACK,
+    EVER_LOCAL,
     FIN_RECEIVED,
     FIN_SENT,
     GONE,
@@ -77,14 +81,16 @@ def transmit_reset(work: Any, me: Any, peer: Any, x: Any) -> None:
     state = me["state"]
     form = reset_form(me, x)
     bare = not np.int64(x["flags"]) & ACK
-    if state in (UNKNOWN, CLOSED):
+    if state in (UNKNOWN, CLOSED) or (state == TIME_WAIT and me["bits"] & GONE):
         return
     if state == LISTEN:  # no listener, or one that answers something else than the pending SYN
-        if me["bits"] & SYN_PENDING and not bare and distance(x["ack"], me["rcv_nxt"]) >= 0:
+        fits = distance(x["ack"], me["rcv_nxt"]) >= 0 and not after(x["ack"], peer["snd_nxt"])
+        if me["bits"] & SYN_PENDING and not bare and fits:
             if me["last_event"] == RX_SYN:
                 take_back_last(work, me)
+            if me["state"] != CLOSED:  # where it had refused before, it does so again
                 me["state"] = LISTEN
-            step(work, me, TX_RST)
+                step(work, me, TX_RST)
             me["bits"] |= RST_SENT
             work["reset_by"] = 1 + me["side"]
             work["rst_form"] = form
@@ -100,17 +106,23 @@ def transmit_reset(work: Any, me: Any, peer: Any, x: Any) -> None:
         form = REPLY
     work["reset_by"] = 1 + me["side"]
     work["rst_form"] = form
-    work["cause"] = _cause(me, peer, form)
-    if form == REPLY and state not in (SYN_SENT, SYN_RECEIVED, TIME_WAIT):
-        if me["undo_step"] != NO_STEP and me["undo_state"] != state:
+    late = _late(me)
+    work["cause"] = _cause(me, peer, form, late)
+    undoes = me["undo_step"] != NO_STEP and me["undo_state"] != state
+    # A socket that is opening answers no SYN by a RST, and a TIME-WAIT does not answer the FIN that it begins with so.
+    if form == REPLY and not (opening and bare) and (state != TIME_WAIT or undoes):
+        if undoes and not late:
             take_back(work, me, me["undo_step"], me["undo_state"])
-            if state in (CLOSE_WAIT, CLOSING):
-                me["bits"] &= ~np.uint32(FIN_RECEIVED)
-        work["lag_ns"] = 0
+        elif undoes and me["last_event"] == RX_FIN:
+            take_back_last(work, me)  # who had closed takes no data, and no FIN behind data
+        if undoes and state in (CLOSE_WAIT, CLOSING, TIME_WAIT):
+            me["bits"] &= ~np.uint32(FIN_RECEIVED)
         now = work["t_ns"]
-        work["t_ns"] = me["rx_ns"]
+        work["t_ns"] = me["rx_ns"] if me["bits"] & EVER_LOCAL else now  # when the segment came that it answers
+        work["lag_ns"] = max(work["t_ns"] - me["last_ns"], 0)  # so long it has shown no life
         step_as(work, me, REVOKE, INFERRED)
         work["t_ns"] = now
+        work["lag_ns"] = 0
         me["bits"] |= RST_SENT | GONE
         return
     if state == SYN_RECEIVED and form == ABORT and not me["bits"] & ACTIVE:
@@ -120,12 +132,18 @@ def transmit_reset(work: Any, me: Any, peer: Any, x: Any) -> None:
 
 
 @inner
-def _cause(me: Any, peer: Any, form: Any) -> Any:
+def _late(me: Any) -> Any:
+    """Whether the last segment brought data to an endpoint that had closed: it had taken what that acknowledged."""
+    state = me["state"]
+    fin = 1 if state in (CLOSING, TIME_WAIT) else 0
+    return (fin or state in (FIN_WAIT_1, FIN_WAIT_2)) and distance(me["rx_end"], me["rcv_wup"]) > fin
+
+
+@inner
+def _cause(me: Any, peer: Any, form: Any, late: Any) -> Any:
     """Causes that fit a RST, as bits: unread data and linger cannot be told apart on the wire once data has come."""
     if form == REPLY:
-        if me["bits"] & FIN_SENT and after(me["rx_end"], me["rcv_nxt"]):
-            return LATE_DATA
-        return NO_SOCKET
+        return LATE_DATA if late else NO_SOCKET
     if form == ABORT and not me["bits"] & FIN_SENT:
         return LINGER0_OR_KILL | (UNREAD_DATA if peer["bytes"] else 0)
     return 0

@@ -1,0 +1,97 @@
+"""What an endpoint has sent, by its sequence numbers: new bytes, repeated ones, and what the capture missed of them."""
+
+from typing import Any
+
+import numpy as np
+
+from processor.tcp.figure5 import (
+    CLOSE_WAIT,
+    ESTABLISHED,
+    RX_ACKFIN,
+    TX_FIN,
+)
+from processor.tcp.layout import (
+    BAD_ACK,
+    FIN_RECEIVED,
+    FIN_SENT,
+    SENT_AFTER_FIN,
+    SND_KNOWN,
+)
+from processor.tcp.seqnum import distance, plus
+from processor.tcp.step import INFERRED, segment_end, step_as
+from synfin.compiled import inner
+
+
+@inner
+def imply_fin(work: Any, me: Any, fin_end: Any) -> None:
+    """The endpoint sent a FIN that the capture missed."""
+    me["fin_end"] = fin_end
+    me["snd_nxt"] = fin_end
+    me["fin_ns"] = work["t_ns"]
+    me["bits"] |= FIN_SENT
+    step_as(work, me, TX_FIN, INFERRED)
+
+
+@inner
+def misses(me: Any, until: Any) -> None:
+    """What it sent up to before a sequence number was not seen."""
+    me["gap_bytes"] += np.uint32(distance(until, me["snd_nxt"]))
+    me["hole"] = me["snd_nxt"]
+    me["hole_end"] = until
+    me["snd_nxt"] = until
+
+
+@inner
+def _fills(me: Any, seq: Any, length: Any) -> Any:
+    """Whether a segment was missed only because it came out of order; then it is missed no longer."""
+    into = distance(seq, me["hole"])
+    if into < 0 or into + length > distance(me["hole_end"], me["hole"]):
+        return False
+    me["gap_bytes"] -= np.uint32(length)
+    me["bytes"] += np.uint64(length)
+    if into == 0:
+        me["hole"] = plus(seq, length)
+    else:
+        me["hole_end"] = seq
+    return True
+
+
+@inner
+def sends(work: Any, me: Any, x: Any) -> None:
+    """Its own sequence numbers: new bytes, repeated ones, and a jump over what the capture missed."""
+    length = np.int64(x["len"])
+    end = segment_end(x)
+    if not me["bits"] & SND_KNOWN:
+        me["snd_nxt"] = x["seq"]
+        me["snd_una"] = x["seq"]
+        me["bits"] |= SND_KNOWN
+    jump = distance(x["seq"], me["snd_nxt"])
+    if jump > 0:
+        missed_fin = jump == 1 and me["bits"] & BAD_ACK and distance(me["bad_ack"], x["seq"]) == 0
+        if missed_fin and (me["state"] == ESTABLISHED or me["state"] == CLOSE_WAIT):
+            imply_fin(work, me, x["seq"])
+            step_as(work, me, RX_ACKFIN, INFERRED)
+        else:
+            misses(me, x["seq"])
+    elif length and _fills(me, x["seq"], length):
+        return
+    new = distance(end, me["snd_nxt"])
+    if new > 0:
+        fresh = min(new, length)
+        me["bytes"] += np.uint64(fresh)
+        me["snd_nxt"] = end
+        if fresh and me["bits"] & FIN_RECEIVED:
+            me["bits"] |= SENT_AFTER_FIN
+    elif end != x["seq"]:
+        me["retransmits"] += 1
+    me["bits"] &= ~np.uint32(BAD_ACK)
+
+
+@inner
+def is_last(me: Any, x: Any) -> Any:
+    """Whether a FIN can be one: it was forged if its number had been a byte's, or more had been sent behind it."""
+    if not me["bits"] & SND_KNOWN or me["bits"] & FIN_SENT:
+        return True
+    beyond = distance(segment_end(x), me["snd_nxt"])
+    missed = distance(me["hole_end"], me["snd_nxt"]) == 0 and me["hole"] != me["hole_end"]
+    return beyond > 0 or (beyond == 0 and missed)
