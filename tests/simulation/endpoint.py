@@ -20,11 +20,10 @@ class Endpoint:
     def __init__(self, host, iss):
         self.host, self.stack, self.world = host, host.stack, host.world
         self.state, self.history = "CLOSED", []
-        self.iss = self.snd_una = self.snd_nxt = self.snd_max_window = iss
+        self.iss = self.snd_una = self.snd_nxt = iss
         self.snd_wnd, self.snd_max_window, self.wl = 0, 0, (0, 0)
         self.irs = self.rcv_nxt = self.rcv_wup = self.edge = 0
-        self.unread, self.sack_edge = 0, None
-        self.islands = []  # (seq, end, with FIN) that came out of order
+        self.unread, self.sack_edge, self.islands = 0, None, []  # islands: (seq, end, with FIN) that came out of order
         self.queued_end = (iss + 1) % 2**32  # after the last byte that the program gave us
         self.wants_fin = self.fin_sent = self.orphan = self.active = False
         self.ts_ok = self.sack_ok = self.scales = False
