@@ -13,13 +13,17 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from synfin.wire.kinds import Kind
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 PAGES: Final = ("README.md", "docs/first-capture.md", "docs/what-a-tap-can-know.md")
 STATES_PAGE: Final = "docs/states.md"
+EVENTS_PAGE: Final = "docs/events.md"
 
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PROMPT: Final = "$ "
@@ -62,6 +66,57 @@ def states_page() -> str:
     return _STATES.format(**{name: "\n".join(lines) for name, lines in parts.items()})
 
 
+_EVENTS: Final = """\
+# Events and alerts
+
+Made by `python docs/make.py` from `synfin/wire/kinds.py`, from which the program takes the severities, and from the
+stories in [tests/stories](../tests/stories/README.md), which are told to it in each test run. Under each kind
+stands a story of it: who sends what to whom, and to the right what the two endpoints are after it.
+
+Each event has an `id` that is the same after every replay, the time `ts_ns` of the packet or timer that raised it, its
+`certainty`, and as `evidence` the packets that it rests on. `./run schema event` prints the JSON Schema. An `alert.…`
+also goes to the topic `synfin.alerts.v1`.
+
+| kind | severity |
+|---|---|
+{index}
+
+{kinds}
+"""
+
+
+def _stories() -> dict[str, tuple[str, str]]:
+    """Name and text of a story for each kind of event: one that is named after it, or says little besides."""
+    found: dict[str, list[tuple[bool, int, int, str, str]]] = {}
+    for path in sorted(ROOT.glob("tests/stories/*/*.story")):
+        text = path.read_text(encoding="utf-8")
+        for line in re.findall(r"^events: (.*)$", text, re.MULTILINE):
+            kinds = line.split(", ")
+            for kind in kinds:
+                other = kind.split(".")[-1] not in path.stem
+                ranked = (other, len(kinds), len(text), f"{path.parent.name}/{path.name}", text)
+                found.setdefault(kind, []).append(ranked)
+    return {kind: min(ranked)[3:] for kind, ranked in found.items()}
+
+
+def _kind_section(name: str, kind: "Kind", story: tuple[str, str] | None) -> str:
+    lines = [f"## {name}", "", f"**{kind.severity}** · {kind.when}", ""]
+    lines += [kind.care, ""] if kind.care else []
+    if story:
+        lines += [f"[{story[0]}](../tests/stories/{story[0]})", "```", story[1].rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def events_page() -> str:
+    """Text of docs/events.md."""
+    from synfin.wire.kinds import KINDS  # noqa: PLC0415  reads numpy
+
+    stories = _stories()
+    index = [f"| [{name}](#{name.replace('.', '')}) | {kind.severity} |" for name, kind in KINDS.items()]
+    sections = [_kind_section(name, kind, stories.get(name)) for name, kind in KINDS.items()]
+    return _EVENTS.format(index="\n".join(index), kinds="\n".join(sections).rstrip())
+
+
 def commands(page: str) -> list[str]:
     """Command lines of the `console` blocks of a page's text."""
     lines = "".join(_BLOCK.findall(page)).splitlines()
@@ -90,6 +145,7 @@ def output(command: str) -> str:
 def main() -> None:
     """Write the pages."""
     (ROOT / STATES_PAGE).write_text(states_page(), encoding="utf-8")
+    (ROOT / EVENTS_PAGE).write_text(events_page(), encoding="utf-8")
     for name in PAGES:
         page = (ROOT / name).read_text(encoding="utf-8")
         (ROOT / name).write_text(filled(page), encoding="utf-8")

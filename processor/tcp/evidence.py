@@ -238,10 +238,10 @@ def _opens_window(me: Any, x: Any) -> None:
 def _talks_on(work: Any, me: Any, peer: Any, x: Any) -> None:
     """Take back what the endpoint's own segment contradicts: it goes on as if it had not received that."""
     event = me["last_event"]
-    if me["state"] == CLOSED:
-        _lives_on(work, me, x)
-    elif event == RX_ACKFIN and me["bits"] & FIN_SENT and np.int64(x["flags"]) & FIN:
+    if event == RX_ACKFIN and me["bits"] & FIN_SENT and np.int64(x["flags"]) & FIN:
         take_back_last(work, me)  # repeats a FIN that we thought acknowledged
+    elif me["state"] == CLOSED:
+        _lives_on(work, me, x)
     elif event == RX_FIN and me["last_certainty"] == ASSUMED and distance(x["ack"], peer["fin_end"]) < 0:
         take_back_last(work, me)
         me["bits"] &= ~np.uint32(FIN_RECEIVED)

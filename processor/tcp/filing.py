@@ -29,10 +29,7 @@ from processor.tcp.story import (
     HS_UNSEEN,
     NO_REASON,
     TD_ABORT,
-    TD_FIN_THEN_RST,
-    TD_IDLE,
     TD_NONE,
-    TD_REUSED,
     TD_SILENT,
     both_open,
     handshake,
@@ -42,7 +39,7 @@ from processor.tcp.story import (
 )
 from processor.tcp.timers import is_over
 from synfin.compiled import inner
-from synfin.wire.event import EVENT_KINDS, HANDSHAKES, SEVERITIES, TEARDOWNS
+from synfin.wire.event import EVENT_KINDS, HANDSHAKES, TEARDOWNS
 from synfin.wire.segment import ACK, FIN, RST, SYN
 
 LOG_MAX: Final = 512  # transitions of one view; beyond them states are kept and no longer logged
@@ -60,10 +57,6 @@ KIND_OF_HANDSHAKE: Final = np.array(
 KIND_OF_TEARDOWN: Final = np.array(
     [EVENT_KINDS.index(f"teardown.{name}") if f"teardown.{name}" in EVENT_KINDS else 0 for name in TEARDOWNS], np.uint8
 )
-INFO: Final = SEVERITIES.index("info")
-NOTICE: Final = SEVERITIES.index("notice")
-WARN: Final = SEVERITIES.index("warn")
-ALERT: Final = SEVERITIES.index("alert")
 
 
 @inner
@@ -185,7 +178,6 @@ def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
 def _raise_transition(core: Any, view: Any, done: Any) -> None:
     event = write_event(core, view, KIND_TRANSITION, done["t_ns"], view["steps"])
     event["certainty"] = done["certainty"]
-    event["severity"] = 0
     event["endpoint"] = 0 if np.uint64(done["side"]) == originator(view) else 1
     event["to"] = done["to"]
     event["event"] = done["event"]
@@ -233,18 +225,11 @@ def _raise_ended(core: Any, view: Any, now_ns: Any, certainty: Any, reason: Any)
     event = write_event(core, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, 0)
     _fill_ending(view, event, certainty)
     abnormal = kind in (TD_ABORT, TD_SILENT)
-    if abnormal:
-        event["severity"] = WARN
-    elif kind in (TD_FIN_THEN_RST, TD_REUSED):
-        event["severity"] = NOTICE
-    elif kind == TD_IDLE:
-        event["severity"] = INFO
     write_evidence(core, view, event, True)
     if abnormal and _loss_free(core, view):
         view["alerts"] |= np.uint64(1 << KIND_ALERT)
         alert = write_event(core, view, KIND_ALERT, now_ns, 0)
         _fill_ending(view, alert, certainty)
-        alert["severity"] = ALERT
         write_evidence(core, view, alert, True)
 
 

@@ -16,8 +16,10 @@ from processor.tcp.story import (
     teardown,
 )
 from synfin.compiled import inner
+from synfin.wire.kinds import SEVERITY_OF_KIND
 from synfin.wire.segment import BOTH, HIGHER, LOWER
 
+SEVERITY: Final = np.array(SEVERITY_OF_KIND, np.uint8)
 ROLE_SYN: Final = 1  # as in event.ROLES
 ROLE_SYNACK: Final = 2
 ROLE_ACK: Final = 3
@@ -160,7 +162,7 @@ def write_event(core: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
     event["k"] = k
     event["value_ns"] = -1
     event["certainty"] = 0
-    event["severity"] = 1
+    event["severity"] = SEVERITY[np.uint64(kind)]
     event["by"] = 0
     event["endpoint"] = 0
     event["from"] = 0

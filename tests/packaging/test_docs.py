@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from docs.make import PAGES, ROOT, STATES_PAGE, commands, filled, states_page
+from docs.make import EVENTS_PAGE, PAGES, ROOT, STATES_PAGE, commands, events_page, filled, states_page
 from synfin.cli import COMMANDS
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -49,6 +49,10 @@ def test_every_link_within_the_project_leads_somewhere(name):
 
 def test_the_page_of_states_is_what_the_table_says():
     assert read(STATES_PAGE) == states_page(), "python docs/make.py writes it"
+
+
+def test_the_page_of_events_is_what_their_table_and_the_stories_say():
+    assert read(EVENTS_PAGE) == events_page(), "python docs/make.py writes it"
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -1,0 +1,118 @@
+"""What each kind of event says: its severity, when it is raised, and what must not be read into it.
+
+The core takes the severities from here, and the page docs/events.md the words.
+"""
+
+from typing import Final, NamedTuple
+
+from synfin.wire.event import EVENT_KINDS, SEVERITIES
+
+
+class Kind(NamedTuple):
+    """One kind of event."""
+
+    severity: str  # one of SEVERITIES
+    when: str  # it is raised, in the words of RFC 9293
+    care: str = ""  # what it does not prove, or when it is held back
+
+
+KINDS: Final = {
+    "transition": Kind(
+        "debug",
+        "One endpoint goes from one of the eleven states into another.",
+        "On the topic only with `--transitions`: the flow record lists them all.",
+    ),
+    "established": Kind(
+        "info",
+        "Both endpoints hold the connection for open.",
+        "Once a view. In a capture that begins in mid-stream it is presumed from the first data.",
+    ),
+    "handshake.three_way": Kind("info", "SYN, SYN,ACK and ACK, each acknowledging the one before."),
+    "handshake.simultaneous": Kind(
+        "notice",
+        "Both endpoints sent SYN without ACK before either had the other's: both pass SYN-SENT and SYN-RECEIVED.",
+        "Rare by chance. Hole punching through two NATs does it on purpose.",
+    ),
+    "handshake.split": Kind(
+        "warn",
+        "A SYN is answered by a SYN of its own and a separate ACK, after it had arrived.",
+        "No common stack opens like this; some scanners do, because some filters then take the server for the client.",
+    ),
+    "handshake.tfo": Kind("info", "TCP Fast Open, RFC 7413: the SYN carried data and the server took it."),
+    "handshake.rejected": Kind(
+        "info",
+        "The SYN is answered by RST with the form of a closed port: ACK set, SEQ 0, ACK one after the SYN.",
+        "Happens wherever clients try addresses in turn.",
+    ),
+    "handshake.rejected_icmp": Kind(
+        "notice",
+        "An ICMP error that quotes the SYN with its ISN, while the endpoint is in SYN-SENT.",
+        "In later states such an error is soft and changes nothing, RFC 5927.",
+    ),
+    "handshake.unanswered": Kind(
+        "info",
+        "Nothing answers the SYN, or its repetitions, for 70 s.",
+        "Not raised when the capture ends before that.",
+    ),
+    "handshake.half_open": Kind(
+        "notice",
+        "SYN,ACK was sent, repeated perhaps, and no ACK came for 40 s.",
+        "The opener may never have got the SYN,ACK: in a flood with forged addresses it never does.",
+    ),
+    "handshake.invalid": Kind(
+        "warn",
+        "A SYN,ACK acknowledges what was not sent, and the connection did not open.",
+        "An old duplicate from an earlier connection of the same tuple looks the same.",
+    ),
+    "handshake.aborted": Kind(
+        "info",
+        "A RST ends the attempt between SYN and ESTABLISHED, and it is no refusal.",
+        "What a SYN scan leaves behind at an open port.",
+    ),
+    "teardown.orderly": Kind(
+        "info",
+        "Each endpoint has taken the other's FIN. `segments` is three when the second FIN carried the ACK of the "
+        "first, four when that ACK came alone, half_close when the passive closer sent data in between.",
+        "A RST after both FINs changes nothing in that.",
+    ),
+    "teardown.simultaneous": Kind(
+        "info",
+        "Both FINs crossed: both endpoints passed CLOSING.",
+        "Seen from one host it shows only by what the other end sends; repeated FINs and lost ACKs look alike.",
+    ),
+    "teardown.fin_then_rst": Kind(
+        "notice",
+        "One endpoint's FIN was taken, and then a RST ended the rest.",
+        "What a browser does that closes while data is still coming. `rst_form` and `cause` tell more.",
+    ),
+    "teardown.abort": Kind(
+        "warn",
+        "A RST ended an open connection, and no FIN had been taken. `by` says who sent it, `cause` what fits, in order "
+        "of rank.",
+        "`unread_data` and `linger0_or_kill` are the same on the wire where the peer has sent data.",
+    ),
+    "teardown.silent": Kind(
+        "warn",
+        "An endpoint turns out to have gone without a packet: it answers as a host that knows no such connection, or "
+        "begins anew with another ISN, or its state's timer ended.",
+        "Timers of Linux, crashes and pulled cables end connections so.",
+    ),
+    "teardown.idle": Kind(
+        "info",
+        "Nothing was seen for 7 500 s, or for 300 s where only one direction or no opening was seen.",
+        "The endpoints may still be there.",
+    ),
+    "teardown.reused": Kind("notice", "The tuple opens again before the connection was seen to end."),
+    "revised": Kind(
+        "notice",
+        "A later packet shows that a transition which an event told of did not happen; `corrects` is the id of that "
+        "event.",
+    ),
+    "alert.abnormal_teardown": Kind(
+        "alert",
+        "Beside `teardown.abort` and `teardown.silent`: somebody may want to look.",
+        "Not raised when packets of the connection, or of its sensor while it lasted, were lost to the capture.",
+    ),
+}
+SEVERITY_OF_KIND: Final = tuple(SEVERITIES.index(KINDS[kind].severity) for kind in EVENT_KINDS)
+assert set(KINDS) == set(EVENT_KINDS)
