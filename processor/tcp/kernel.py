@@ -124,15 +124,14 @@ def _look_up(core: Any, flows: Any, seen: Any) -> None:
 
 @inner
 def _end_all(core: Any, queue: Any, reason: Any) -> Any:
-    """End all views of a queue for a reason. False when there is no room to go on."""
+    """End all views of a queue for a reason. False when there is no room to go on.
+
+    In the order of the heap and not of its shape, which is another after a restart: the records have numbers.
+    """
     v = np.uint64(core.queues[queue]["root"])
     while v != _NONE:
         if not has_room(core.control[_NONE]):
             return False
-        # From the heap's leaves up: nothing has to be put in order again.
-        while core.deadlines[v]["child"]:
-            v = np.uint64(core.deadlines[v]["child"])
-        above = np.uint64(core.deadlines[v]["previous"])
         view = core.views[v]
         begin(core, view)
         waits = np.uint64(view["tentative"])
@@ -140,7 +139,7 @@ def _end_all(core: Any, queue: Any, reason: Any) -> Any:
             apply_segment(core, renew(core, v), core.work[_NONE]["segment"])
         else:
             close_view(core, v, reason)
-        v = above if above != _NONE else np.uint64(core.queues[queue]["root"])
+        v = np.uint64(core.queues[queue]["root"])
     return True
 
 

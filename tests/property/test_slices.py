@@ -97,6 +97,19 @@ def test_a_restart_at_any_batch_changes_nothing(sizes, data):
     assert numbered(after, batches[cut_at:], 100 + cut_at) == whole[cut_at:]
 
 
+def test_a_restart_keeps_the_order_in_slices_that_hold_many_views():
+    """Deadlines and the end of the file meet many views of a slice: their order, by which numbers go, is kept too."""
+    segments, flows = tiled()
+    crowded = flows.copy()
+    crowded["hash"] = flows["hash"] % 4 * 96
+    batches = batches_of(segments, crowded, [40])
+    whole = numbered(PartitionSlices(0, 96, Limits(), []), batches, 0)
+    state = PartitionSlices(0, 96, Limits(), [])
+    for offset, batch in enumerate(batches):
+        assert numbered(state, [batch], offset) == whole[offset : offset + 1]
+        state = PartitionSlices(0, 96, Limits(), [value for _, value in state.snapshots()])
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=4, deadline=None)
 def test_a_checkpoint_torn_between_slices_replays_only_what_is_missing(seed):
