@@ -13,7 +13,9 @@ from synfin.view.style import style_for
 from synfin.wire.event import FLOW_RECORD, Records
 from synfin.wire.jsonl import Room, event_lines, flow_lines
 
-TOGETHER: Final = 256  # records whose lines are written at a time: they stay in the cache until they are copied out
+# Records whose lines are written at a time: some 600 kB, which stay in the cache until they are copied out.
+FLOWS_TOGETHER: Final = 256
+EVENTS_TOGETHER: Final = 1024
 BAR: Final = 30  # characters
 BAR_EVERY_S: Final = 0.2
 
@@ -43,11 +45,14 @@ class JsonPrinter:
 
     def take(self, records: Records) -> None:
         """Write the lines."""
-        rows = records.events if self._events else records.flows
-        for first in range(0, len(rows), TOGETHER):
-            some = rows[first : first + TOGETHER]
-            part = replace(records, events=some) if self._events else replace(records, flows=some)
-            _write((event_lines if self._events else flow_lines)(part, self._room).buffer)
+        if self._events:
+            for first in range(0, len(records.events), EVENTS_TOGETHER):
+                some = records.events[first : first + EVENTS_TOGETHER]
+                _write(event_lines(replace(records, events=some), self._room).buffer)
+        else:
+            for first in range(0, len(records.flows), FLOWS_TOGETHER):
+                some = records.flows[first : first + FLOWS_TOGETHER]
+                _write(flow_lines(replace(records, flows=some), self._room).buffer)
 
     def rehearse(self, records: Records) -> None:
         """Render the lines for nobody."""
