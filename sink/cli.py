@@ -1,10 +1,8 @@
 """The command `sink`: events to files, alerts to their topic."""
 
 import argparse
-import logging
 import sys
 
-from sink.settings import configuration
 from synfin.config import add_flags, resolve
 from synfin.program import run
 
@@ -27,6 +25,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _log_to_stderr(verbose: bool, debug: bool) -> None:
+    import logging
+
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s" if debug else "sink: %(message)s"))
     if not debug:
@@ -41,6 +41,8 @@ def _log_to_stderr(verbose: bool, debug: bool) -> None:
 def work(argv: list[str]) -> int:
     """Run a sink until it is told to end; gives the exit code."""
     args = _parser().parse_args(argv)
+    from sink.settings import configuration
+
     settings = resolve("sink", vars(args))
     config = configuration(settings, args.once_idle)
     _log_to_stderr(args.verbose, args.debug)

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-import socket
 import sys
 import time
 from itertools import chain
@@ -77,6 +76,8 @@ class _Stop:
 
 
 def _capture(args: argparse.Namespace, printer: "Printer") -> int:
+    import socket
+
     from processor.index_key import index_key
     from processor.tcp.machine import Limits, Machine
     from sensor.capture import open_live

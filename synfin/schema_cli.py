@@ -1,9 +1,7 @@
 """`synfin schema`: prints the JSON Schemas that the records keep to."""
 
 import argparse
-import json
 import sys
-from importlib.resources import files
 from typing import Any, Final
 
 from synfin.errors import EXIT_OK
@@ -19,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def schema(record: str) -> dict[str, Any]:
     """JSON Schema of one kind of record."""
+    import json
+    from importlib.resources import files
+
     text = files("synfin.wire").joinpath("schema", f"{record}.v1.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
@@ -38,6 +39,8 @@ def any_record() -> dict[str, Any]:
 
 def main(args: argparse.Namespace) -> int:
     """Print a schema."""
+    import json
+
     json.dump(schema(args.record) if args.record else any_record(), sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
     return EXIT_OK

@@ -1,9 +1,9 @@
 """Leaves compilation off where plain Python is done before numba would be imported."""
 
 import os
+import stat
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 # Some 600 packets, a second of plain Python. numba costs 1.6 s to import, and minutes where nothing is cached yet.
@@ -23,7 +23,10 @@ def plain_if_small(paths: Iterable[str]) -> None:
 
 def _bytes_at_most(path: str) -> int:
     """Size of a file; 0 for one that is not there, about which the error comes soon; without bound for what is none."""
-    file = Path(path)
-    if path != "-" and not file.exists():
+    if path == "-":
+        return sys.maxsize
+    try:
+        status = os.stat(path)  # noqa: PTH116  pathlib is 4 ms of each --help
+    except (OSError, ValueError):
         return 0
-    return file.stat().st_size if file.is_file() else sys.maxsize
+    return status.st_size if stat.S_ISREG(status.st_mode) else sys.maxsize

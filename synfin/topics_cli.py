@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from synfin.config import add_flags, resolve
@@ -66,6 +65,8 @@ def _report(wanted: "tuple[Topic, ...]", found: "Mapping[str, Description]", rep
 def main(args: argparse.Namespace) -> int:
     """Create or check; EXIT_FAILED when something differs."""
     settings = resolve("topics", vars(args))
+
+    from dataclasses import replace
 
     from synfin.broker import BrokerConfig, KafkaBroker
     from synfin.wire.topics import Topics

@@ -8,6 +8,7 @@ import pytest
 from synfin.cli import COMMANDS, exists
 
 HEAVY = {"numpy", "numba", "scapy", "kafka", "faust", "aiokafka", "asyncio"}
+HEAVY |= {"dataclasses", "inspect", "logging", "socket", "json"}  # 5 to 20 ms each, of the 60 that help may cost
 
 
 def imported_by(argv):
