@@ -12,6 +12,7 @@ import gc
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -66,23 +67,31 @@ def source_digest(module: str) -> str:
     return digest.hexdigest()
 
 
-def _writable(folder: Path) -> bool:
+def _usable(folder: Path) -> bool:
+    """Whether kernels can be kept there: they are code, so in no folder that somebody else may write to."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = folder.lstat()
     except OSError:
         return False
-    # A cached kernel is code: a folder that somebody else owns could hold theirs.
-    return os.access(folder, os.W_OK) and folder.stat().st_uid == os.geteuid()
+    own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH
+    return own and os.access(folder, os.W_OK)
 
 
 @cache
 def cache_folder() -> Path:
-    """The first of SYNFIN_CACHE_DIR, XDG_CACHE_HOME/synfin, ~/.cache/synfin and a fresh temporary folder that works."""
+    """The first usable of SYNFIN_CACHE_DIR, XDG_CACHE_HOME/synfin, ~/.cache/synfin and one in /tmp for the user.
+
+    So an installation that nobody may write to compiles once all the same, even for who has no home.
+    """
+    mine = Path(tempfile.gettempdir()) / f"synfin-{os.geteuid()}"
     places = [os.environ.get("SYNFIN_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME"), os.environ.get("HOME")]
     tails = ["", "synfin", ".cache/synfin"]
     for place, tail in zip(places, tails, strict=True):
-        if place and _writable(Path(place) / tail / "kernels"):
+        if place and _usable(Path(place) / tail / "kernels"):
             return Path(place) / tail / "kernels"
+    if _usable(mine) and _usable(mine / "kernels"):
+        return mine / "kernels"
     return Path(tempfile.mkdtemp(prefix="synfin-kernels-"))
 
 
