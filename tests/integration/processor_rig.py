@@ -273,16 +273,46 @@ class Rig:
 
     def until_replay_is_due(self, timeout_s=120):
         """Wait until each partition has written a checkpoint and has sent records since: who dies is replayed."""
+        self.until(self._replay_is_due(), "a checkpoint on every partition, with records after it", timeout_s)
+
+    def _replay_is_due(self):
+        """Something that looks whether that is so, as often as it is called."""
         begun = state = self.ends(self.topics.state)
         at_state = self.ends(self.topics.events)
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+
+        def look():
+            nonlocal state, at_state
             before, state, out = state, self.ends(self.topics.state), self.ends(self.topics.events)
             at_state = np.where(state > before, out, at_state)
-            if (state > begun).all() and (out - at_state >= ROWS).all():
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"no checkpoint with records after it on every partition within {timeout_s} s")
+            return (state > begun).all() and (out - at_state >= ROWS).all()
+
+        return look
+
+    def freeze(self, worker, timeout_s=120):
+        """Stop a worker, by SIGSTOP, when what it has sent since its last checkpoint must be sent again by others.
+
+        It is looked at again when it stands still: just before, it may have written another checkpoint.
+        """
+        is_due = self._replay_is_due()
+
+        def frozen():
+            if not is_due():
+                return False
+            worker.process.send_signal(signal.SIGSTOP)
+            time.sleep(0.3)  # what it had handed to the broker arrives
+            if is_due():
+                return True
+            worker.process.send_signal(signal.SIGCONT)
+            return False
+
+        self.until(frozen, "a checkpoint on every partition, with records after it", timeout_s)
+        worker.told = True
+
+    def kill(self, worker, timeout_s=120):
+        """Kill a worker when others must send records again."""
+        self.freeze(worker, timeout_s)
+        worker.signal(signal.SIGKILL)
+        assert worker.wait() == -signal.SIGKILL
 
     def assert_whole(self, replayed_min=1):
         """Nothing missing, nothing conflicting, nothing twice, and the fault really led to replays."""

@@ -73,10 +73,8 @@ def test_two_workers_killed_in_mid_stream_twice(rig):
     workers = [rig.worker(), rig.worker()]
     for turn in range(2):
         rig.until_held_by(workers)
-        rig.until_replay_is_due()
         before = rig.read().replayed
-        workers[turn].signal(signal.SIGKILL)
-        assert workers[turn].wait() == -signal.SIGKILL
+        rig.kill(workers[turn])
         workers[turn] = rig.worker()
         rig.until(lambda before=before: rig.read().replayed > before, "records sent again after the kill")
     rig.until_held_by(workers)
@@ -91,9 +89,8 @@ def test_a_worker_stopped_beyond_its_session_comes_back_as_a_stranger(rig):
     feeder = rig.feed()
     sleeper, other = rig.worker(), rig.worker()
     rig.until_held_by([sleeper, other])
-    rig.until_replay_is_due()
     begun = sleeper.begun()
-    sleeper.signal(signal.SIGSTOP)
+    rig.freeze(sleeper)
     rig.until(lambda: rig.read().replayed > 0, "the other has taken over")
     sleeper.signal(signal.SIGCONT)
     rig.until(lambda: sleeper.begun() > begun, "the sleeper holds partitions again")
