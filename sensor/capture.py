@@ -250,7 +250,9 @@ class PortableCapture:
         frames["wirelen"] = lengths
         frames["caplen"] = np.minimum(lengths, self._snaplen)
         frames["link"] = self.link
-        block = FrameBlock(np.frombuffer(b"".join(data for data, _ in packets), np.uint8), frames, self._captured)
+        # In writable memory, as the ring is: the kernels are warmed for that, and would be compiled anew for bytes.
+        octets = np.frombuffer(bytearray().join(data for data, _ in packets), np.uint8)
+        block = FrameBlock(octets, frames, self._captured)
         if self._filter and packets:
             block = FrameBlock(block.buffer, frames[self._filter.mask(block)], self._captured)
         self._captured += len(block)

@@ -4,7 +4,9 @@ from typing import Final
 
 import numpy as np
 
+from sensor.bpf_run import BlockFilter
 from sensor.capfile_blocks import Scratch
+from sensor.capture import has_packet_sockets
 from sensor.frames import FRAME, LINK_ETHERNET, FrameBlock
 from sensor.plan import Plan
 from sensor.ring import walk_block
@@ -31,6 +33,8 @@ def warm(plan: Plan) -> None:
     if plan.file is None:
         empty = np.zeros(4096, np.uint8)
         walk_block(empty, empty.view(np.uint16), empty.view(np.uint32), np.uint64(LINK_ETHERNET), np.zeros(1, FRAME))
+        if plan.filter and not has_packet_sockets():
+            BlockFilter(plan.filter).mask(made_up_block())
     if plan.write is not None and plan.classic:
         Scratch().pcap_records(made_up_block())
     elif plan.write is not None:
