@@ -45,6 +45,7 @@ from processor.tcp.layout import (
     TS_OK,
     TS_SEEN,
 )
+from processor.tcp.sent import settle_guesses
 from processor.tcp.seqnum import distance, latest, plus
 from processor.tcp.step import PRESUMED, after, segment_end, step, step_as
 from synfin.compiled import inner
@@ -180,8 +181,10 @@ def _synchronized(work: Any, me: Any, peer: Any, x: Any) -> None:
     """Section 3.10.7.4."""
     flags = np.int64(x["flags"])
     if flags & RST:  # second; before the window check, since RFC 5961 has its own
-        if reset_acceptable(me, x) and step(work, me, RX_RST):
-            me["bits"] |= RST_TAKEN
+        if reset_acceptable(me, x):
+            settle_guesses(work, me, peer)
+            if step(work, me, RX_RST):
+                me["bits"] |= RST_TAKEN
         return
     crossing = (  # simultaneous open: the peer's SYN,ACK carries the SYN that was taken already
         me["state"] == SYN_RECEIVED

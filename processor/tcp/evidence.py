@@ -37,6 +37,7 @@ from processor.tcp.figure5 import (
 from processor.tcp.layout import (
     ACKED_FIN_ALONE,
     ACTIVE,
+    BAD_ACK,
     BAD_SYNACK,
     EDGE_KNOWN,
     EVER_LOCAL,
@@ -45,6 +46,7 @@ from processor.tcp.layout import (
     FIN_SENT,
     GONE,
     ISS_KNOWN,
+    MISSED,
     NO_STEP,
     NO_WSCALE,
     NOBODY,
@@ -61,7 +63,7 @@ from processor.tcp.layout import (
     TS_SEEN,
 )
 from processor.tcp.reset import FOREIGN, reset_form, transmit_reset
-from processor.tcp.sent import imply_fin, is_last, misses, sends
+from processor.tcp.sent import imply_fin, is_last, misses, own_fin, sends
 from processor.tcp.seqnum import distance, latest, plus
 from processor.tcp.step import (
     ASSUMED,
@@ -109,10 +111,12 @@ def transmit(work: Any, me: Any, peer: Any, x: Any) -> None:
     if not flags & ACK:  # no endpoint sends such a segment: a scan
         return
     _talks_on(work, me, peer, x)
+    if me["bits"] & BAD_ACK and distance(me["bad_ack"], x["seq"]) == 0:
+        own_fin(work, me, x["seq"])
     _opened(work, me, peer, x)
     _acknowledges(work, me, peer, x)
     closes = flags & FIN and is_last(me, x)
-    sends(work, me, x)
+    sends(me, x)
     if closes:
         _closes(work, me, x)
 
@@ -286,6 +290,8 @@ def _opened(work: Any, me: Any, peer: Any, x: Any) -> None:
             me["bits"] |= RCV_KNOWN
             # A peer that opened actively has sent a SYN, and no SYN,ACK that this could acknowledge.
             step_as(work, me, RX_SYN if peer["bits"] & ACTIVE else TX_ACKIRS, INFERRED)
+            if peer["bits"] & SYN_PENDING and distance(x["seq"], me["iss"]) == 1:
+                _unseen_synack(work, peer, x)
     elif state == LISTEN:
         if me["bits"] & SYN_PENDING and after(x["ack"], me["irs"]) and not after(x["ack"], peer["snd_nxt"]):
             me["iss"] = plus(x["seq"], -1)
@@ -297,6 +303,17 @@ def _opened(work: Any, me: Any, peer: Any, x: Any) -> None:
     elif state == UNKNOWN:
         me["iss"] = plus(x["seq"], -1)
         step_as(work, me, TX_EST, PRESUMED)
+
+
+@inner
+def _unseen_synack(work: Any, me: Any, x: Any) -> None:
+    """Its peer acknowledges a SYN,ACK of it that the capture missed."""
+    me["iss"] = plus(x["ack"], -1)
+    me["snd_una"] = me["iss"]
+    me["snd_nxt"] = x["ack"]
+    me["bits"] |= ISS_KNOWN | SND_KNOWN | MISSED
+    me["bits"] &= ~np.uint32(SYN_PENDING)
+    step_as(work, me, TX_SYNACK, INFERRED)
 
 
 @inner
@@ -337,6 +354,9 @@ def _unseen(work: Any, me: Any, peer: Any, x: Any) -> None:
             me["bits"] |= FIN_GUESSED
             return
         imply_fin(work, peer, x["ack"])
+        if me["state"] == FIN_WAIT_1 and work["t_ns"] - me["fin_ns"] >= work["rtt_ns"]:
+            me["snd_una"] = me["fin_end"]  # there was time for it to acknowledge ours
+            step_as(work, me, RX_ACKFIN, INFERRED)
         return
     misses(peer, x["ack"])
 
@@ -368,6 +388,7 @@ def _window(me: Any, peer: Any, x: Any) -> None:
 def _closes(work: Any, me: Any, x: Any) -> None:
     if me["bits"] & FIN_SENT:
         me["state_ns"] = work["t_ns"]
+        me["fin_repeats"] = min(np.int64(me["fin_repeats"]) + 1, 255)
         return
     me["fin_end"] = segment_end(x)
     me["fin_ns"] = work["t_ns"]

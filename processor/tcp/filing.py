@@ -6,10 +6,13 @@ import numpy as np
 
 from processor.tcp.figure5 import TX_FIN
 from processor.tcp.layout import (
+    BAD_ACK,
     EVENT_ESTABLISHED,
     EVENT_HANDSHAKE,
     EVENT_TEARDOWN,
+    FIN_GUESSED,
     LOG_ROWS,
+    MISSED,
     NO_STEP,
     NOBODY,
     PACKET_ROWS,
@@ -246,4 +249,6 @@ def _fill_ending(view: Any, event: Any, certainty: Any) -> None:
 def _loss_free(core: Any, view: Any) -> Any:
     """Whether no loss of our own could explain what looks abnormal."""
     lost = core.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
-    return not lost and not view["ends"][_NONE]["gap_bytes"] and not view["ends"][_ONE]["gap_bytes"]
+    a, b = view["ends"][_NONE], view["ends"][_ONE]
+    missed = (a["bits"] | b["bits"]) & (MISSED | FIN_GUESSED | BAD_ACK) or a["gap_bytes"] or b["gap_bytes"]
+    return not lost and not missed

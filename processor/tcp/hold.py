@@ -175,10 +175,11 @@ def release(core: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
     aborts = flags & ACK and distance(x["seq"], me["snd_nxt"]) == 0 and me["state"] != SYN_SENT
     answers = flags & RST and not aborts
     proved = _answered(holds, me, x) if answers else _last_proved(holds, me, x)
-    for i in range(proved):
+    for _ in range(proved):
         held = holds[np.uint64(me["hold_head"])]["segment"]
-        # What a RST answers found no connection. Who has taken what came after a RST has not taken that RST.
-        if (answers and i == proved - 1) or np.int64(held["flags"]) & RST:
+        # What a RST answers found no connection, nor did a copy before. Who has taken what came after a RST has not
+        # taken that RST.
+        if (answers and segment_end(held) == np.int64(me["rx_end"])) or np.int64(held["flags"]) & RST:
             _pop(control, holds, me)
             me["undo_step"] = NO_STEP
             continue
@@ -218,9 +219,14 @@ def _answered(holds: Any, me: Any, x: Any) -> Any:
 
 
 @inner
+def round_trip(view: Any) -> Any:
+    """From one end to the other and back, by the handshake; 0 for not known."""
+    return max(view["syn_rtt_ns"], 0) + max(view["ack_rtt_ns"], 0)
+
+
+@inner
 def _age_ns(view: Any) -> Any:
-    rtt = max(view["syn_rtt_ns"], 0) + max(view["ack_rtt_ns"], 0)
-    return max(AGE_NS_MIN, 2 * rtt)
+    return max(AGE_NS_MIN, 2 * round_trip(view))
 
 
 @inner

@@ -55,7 +55,7 @@ def _free_to_begin(peer: Any) -> Any:
 @inner
 def _same_attempt(me: Any, peer: Any, x: Any) -> Any:
     """Whether a SYN belongs to the incarnation at hand: the first of its sender, or its repetition."""
-    if me["bits"] & ISS_KNOWN and me["syn_count"]:
+    if me["bits"] & ISS_KNOWN:
         return distance(x["seq"], me["iss"]) == 0
     if me["bits"] & SND_KNOWN or me["state"] == CLOSED:
         return False
@@ -76,11 +76,18 @@ def incarnation(core: Any, v: Any, x: Any) -> Any:
         return _replace(core, v, x)
     _wait(core, view, x)
     if me["bits"] & EVER_LOCAL:
-        if me["state"] == TIME_WAIT:
-            me["bits"] |= GONE
-        elif me["state"] not in (CLOSED, UNKNOWN):
-            begun_anew(core, view, side, x["t_ns"])
+        ends_unseen(core, view, side, x["t_ns"])
     return _NONE
+
+
+@inner
+def ends_unseen(core: Any, view: Any, side: Any, t_ns: Any) -> None:
+    """The endpoint has begun anew: what it had is over. TIME-WAIT only gives way."""
+    me = view["ends"][side]
+    if me["state"] == TIME_WAIT:
+        me["bits"] |= GONE
+    elif me["state"] not in (CLOSED, UNKNOWN, LISTEN):
+        begun_anew(core, view, side, t_ns)
 
 
 @inner

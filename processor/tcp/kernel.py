@@ -10,15 +10,16 @@ import numpy as np
 
 from processor.tcp.acceptable import receive
 from processor.tcp.evidence import transmit
-from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT, T_STATE
+from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT
 from processor.tcp.filing import LOG_MAX, file_steps, note_packet
 from processor.tcp.heap import queue_move
-from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release
-from processor.tcp.incarnation import incarnation, opens, renew, side_of, unanswered, verdict
+from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release, round_trip
+from processor.tcp.incarnation import ends_unseen, incarnation, opens, renew, side_of, unanswered, verdict
 from processor.tcp.index import find, keyed_hash, same_tuple
 from processor.tcp.layout import (
     ACTIVE,
     EVER_LOCAL,
+    FIN_SENT,
     LOG_ROWS,
     NO_STEP,
     SND_KNOWN,
@@ -30,13 +31,13 @@ from processor.tcp.layout import (
     open_core,
 )
 from processor.tcp.seqnum import distance
-from processor.tcp.step import ASSUMED, OBSERVED, TIMER, segment_end, stamp, step
+from processor.tcp.step import ASSUMED, OBSERVED, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
-from processor.tcp.timers import SYN_SENT_NS, state_deadline, view_deadline
-from processor.tcp.views import close_view, open_view, settle
+from processor.tcp.timers import SYN_SENT_NS, expire, state_deadline, view_deadline
+from processor.tcp.views import close_view, learn_vantage, open_view, settle
 from synfin.compiled import compiled, inner
 from synfin.wire.key import SLICES, slice_of
-from synfin.wire.segment import ACK, CSUM_BAD, FIN, HIGHER, ICMP, LOWER, MARK_DUPLICATE, RST, SYN
+from synfin.wire.segment import ACK, CSUM_BAD, FIN, ICMP, MARK_DUPLICATE, RST, SYN
 
 _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
@@ -207,6 +208,9 @@ def _decide(core: Any, v: Any, x: Any) -> Any:
     view = core.views[v]
     says = verdict(core, view, x)
     if says > 0:
+        syn = core.holds[np.uint64(view["tentative"])]["segment"]
+        if syn["sender"] != x["sender"] and not opens(x):  # who answers it has no other connection any more
+            ends_unseen(core, view, side_of(x), x["t_ns"])
         v = renew(core, v)
         apply_segment(core, v, core.work[_NONE]["segment"])
     elif says < 0:
@@ -261,12 +265,14 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
     me, peer = view["ends"][side], view["ends"][_ONE - side]
     t = x["t_ns"]
     work = begin(core, view)
-    _learn_vantage(view, x)
+    learn_vantage(view, x)
     if me["hold_n"]:
         release(core, work, me, peer, x)
     stamp(work, t, t, 0, OBSERVED)
     expected = np.int64(me["snd_nxt"]) if me["bits"] & SND_KNOWN else np.int64(x["seq"])
     _measure(view, me, peer, x)
+    if me["bits"] & FIN_SENT:
+        work["rtt_ns"] = round_trip(view)
     transmit(work, me, peer, x)
     _count(view, me, x)
     waits = False
@@ -290,18 +296,6 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
         settle(core, v, waits)
     elif waits or view["marks"] & VIEW_NEW:
         settle(core, v, waits)
-
-
-@inner
-def _learn_vantage(view: Any, x: Any) -> None:
-    local = np.int64(x["local"])
-    if local and np.int64(view["local"]) | local != np.int64(view["local"]):
-        view["local"] |= x["local"]
-        view["local_how"] = x["local_how"]
-        if local & LOWER:
-            view["ends"][_NONE]["bits"] |= EVER_LOCAL
-        if local & HIGHER:
-            view["ends"][_ONE]["bits"] |= EVER_LOCAL
 
 
 @inner
@@ -380,8 +374,7 @@ def _time_out(core: Any, v: Any, now: Any) -> Any:
             if me["state"] == ESTABLISHED or me["state"] == CLOSE_WAIT:
                 close_view(core, v, IDLE)
                 return True
-            stamp(work, now, view["last_ns"], 0, TIMER)
-            step(work, me, T_STATE)
+            expire(work, view, me, now)
     return False
 
 

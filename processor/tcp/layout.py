@@ -58,7 +58,8 @@ ENDPOINT: Final = np.dtype(  # what every segment touches stands first
         ("hold_tail", "<u4"),
         ("mss", "<u2"),  # 0: no such option
         ("last_step", "<u2"),  # ordinal of its last transition in the view's log
-        ("pad", "<u4"),
+        ("fin_repeats", "u1"),  # how often it sent its FIN again
+        ("pad", "u1", (3,)),
     ]
 )
 assert ENDPOINT.itemsize == 168
@@ -91,6 +92,7 @@ BAD_SYNACK: Final = 0x100000  # its SYN,ACK acknowledged what the peer had not s
 EVER_LOCAL: Final = 0x200000  # it is the capturing host's: what it receives is applied at once
 REVOKED: Final = 0x400000  # a transition of it was taken back
 SACK_SENT: Final = 0x800000  # sack_max holds
+MISSED: Final = 0x1000000  # the capture missed a segment of it, by what came after
 
 VIEW: Final = np.dtype(
     [
@@ -264,6 +266,7 @@ WORK: Final = np.dtype(  # what one row does to a view, before it is filed
         ("rst_form", "<i8"),  # of a RST that counted in this row
         ("cause", "<i8"),
         ("reset_by", "<i8"),
+        ("rtt_ns", "<i8"),  # of the view, while an endpoint that has sent its FIN sends
         ("steps", STEP, (STEPS_MAX,)),
         ("segment", SEGMENT),  # a held SYN while the view that held it ends
     ]

@@ -33,6 +33,7 @@ from processor.tcp.layout import (
     RST_SENT,
     SYN_PENDING,
 )
+from processor.tcp.sent import settle_guesses
 from processor.tcp.seqnum import distance
 from processor.tcp.step import (
     ASSUMED,
@@ -125,6 +126,7 @@ def transmit_reset(work: Any, me: Any, peer: Any, x: Any) -> None:
         work["lag_ns"] = 0
         me["bits"] |= RST_SENT | GONE
         return
+    settle_guesses(work, me, peer)
     if state == SYN_RECEIVED and form == ABORT and not me["bits"] & ACTIVE:
         step_as(work, me, TX_EST, INFERRED)  # a half-open entry of a listener has no connection to abort
     if step(work, me, TX_RST):

@@ -8,12 +8,15 @@ from processor.tcp.figure5 import (
     CLOSE_WAIT,
     ESTABLISHED,
     RX_ACKFIN,
+    RX_FIN,
     TX_FIN,
 )
 from processor.tcp.layout import (
     BAD_ACK,
+    FIN_GUESSED,
     FIN_RECEIVED,
     FIN_SENT,
+    MISSED,
     SENT_AFTER_FIN,
     SND_KNOWN,
 )
@@ -28,8 +31,37 @@ def imply_fin(work: Any, me: Any, fin_end: Any) -> None:
     me["fin_end"] = fin_end
     me["snd_nxt"] = fin_end
     me["fin_ns"] = work["t_ns"]
-    me["bits"] |= FIN_SENT
-    step_as(work, me, TX_FIN, INFERRED)
+    me["bits"] |= FIN_SENT | MISSED
+    step_as(work, me, TX_FIN, max(INFERRED, work["certainty"]))
+
+
+@inner
+def own_fin(work: Any, me: Any, number: Any) -> None:
+    """Its peer has acknowledged one number more than it was seen to send, up to `number`: that was its FIN."""
+    if me["state"] in (ESTABLISHED, CLOSE_WAIT) and distance(number, me["snd_nxt"]) == 1:
+        imply_fin(work, me, number)
+        me["snd_una"] = number
+        me["bits"] &= ~np.uint32(BAD_ACK)
+        step_as(work, me, RX_ACKFIN, max(INFERRED, work["certainty"]))
+
+
+@inner
+def peers_fin(work: Any, me: Any, peer: Any) -> None:
+    """It has acknowledged one number more than its peer was seen to send: that was the peer's FIN."""
+    me["bits"] &= ~np.uint32(FIN_GUESSED)
+    if not peer["bits"] & FIN_SENT and distance(me["rcv_nxt"], peer["snd_nxt"]) == 1:
+        imply_fin(work, peer, me["rcv_nxt"])
+        if step_as(work, me, RX_FIN, max(INFERRED, work["certainty"])):
+            me["bits"] |= FIN_RECEIVED
+
+
+@inner
+def settle_guesses(work: Any, me: Any, peer: Any) -> None:
+    """Nothing will come that proves a missed FIN: then what has been acknowledged counts."""
+    if me["bits"] & BAD_ACK:
+        own_fin(work, me, me["bad_ack"])
+    if me["bits"] & FIN_GUESSED:
+        peers_fin(work, me, peer)
 
 
 @inner
@@ -57,7 +89,7 @@ def _fills(me: Any, seq: Any, length: Any) -> Any:
 
 
 @inner
-def sends(work: Any, me: Any, x: Any) -> None:
+def sends(me: Any, x: Any) -> None:
     """Its own sequence numbers: new bytes, repeated ones, and a jump over what the capture missed."""
     length = np.int64(x["len"])
     end = segment_end(x)
@@ -66,13 +98,8 @@ def sends(work: Any, me: Any, x: Any) -> None:
         me["snd_una"] = x["seq"]
         me["bits"] |= SND_KNOWN
     jump = distance(x["seq"], me["snd_nxt"])
-    if jump > 0:
-        missed_fin = jump == 1 and me["bits"] & BAD_ACK and distance(me["bad_ack"], x["seq"]) == 0
-        if missed_fin and (me["state"] == ESTABLISHED or me["state"] == CLOSE_WAIT):
-            imply_fin(work, me, x["seq"])
-            step_as(work, me, RX_ACKFIN, INFERRED)
-        else:
-            misses(me, x["seq"])
+    if jump > 1 or (jump == 1 and end != np.int64(x["seq"])):  # one number alone may have been a FIN
+        misses(me, x["seq"])
     elif length and _fills(me, x["seq"], length):
         return
     new = distance(end, me["snd_nxt"])

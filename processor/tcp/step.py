@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from processor.tcp.figure5 import NEXT, TX_RST, UNKNOWN
-from processor.tcp.layout import ACTIVE, NO_STEP, REVOKED, STEPS_MAX
+from processor.tcp.layout import ACTIVE, EVER_LOCAL, NO_STEP, REVOKED, STEPS_MAX
 from processor.tcp.seqnum import distance, plus
 from synfin.compiled import inner
 from synfin.wire.segment import FIN, SYN
@@ -97,6 +97,13 @@ def take_back(work: Any, me: Any, ordinal: Any, state: Any) -> None:
 def take_back_last(work: Any, me: Any) -> None:
     """Take back the endpoint's last transition."""
     take_back(work, me, me["last_step"], me["last_from"])
+
+
+@inner
+def keeps_silent(me: Any) -> Any:
+    """Whether an endpoint waits for nothing but the ACK of a FIN that it did not repeat, as seen at its own host."""
+    alone = distance(me["fin_end"], me["snd_una"]) == 1
+    return alone and bool(me["bits"] & EVER_LOCAL) and not me["fin_repeats"]
 
 
 @inner

@@ -7,17 +7,23 @@ import numpy as np
 from processor.tcp.figure5 import (
     CLOSE_WAIT,
     CLOSED,
+    CLOSING,
     ESTABLISHED,
+    FIN_WAIT_1,
     FIN_WAIT_2,
+    LAST_ACK,
     LISTEN,
+    RX_ACKFIN,
     SYN_RECEIVED,
     SYN_SENT,
+    T_STATE,
     TIME_WAIT,
     UNKNOWN,
 )
 from processor.tcp.heap import NEVER_NS
-from processor.tcp.hold import hold_deadline
+from processor.tcp.hold import hold_deadline, round_trip
 from processor.tcp.layout import VIEW_OVER
+from processor.tcp.step import ASSUMED, TIMER, keeps_silent, stamp, step
 from synfin.compiled import inner
 
 SECOND: Final = 1_000_000_000
@@ -26,6 +32,9 @@ SYN_RECEIVED_NS: Final = 40 * SECOND  # after the last SYN,ACK; Linux waits 32 s
 FIN_WAIT_2_NS: Final = 60 * SECOND  # tcp_fin_timeout
 TIME_WAIT_NS: Final = 60 * SECOND  # TCP_TIMEWAIT_LEN, where RFC 9293 has 2 MSL of two minutes each
 CLOSING_NS: Final = 120 * SECOND  # FIN-WAIT-1, CLOSING and LAST-ACK: beyond Linux's retries of an orphan
+SILENT_NS_MIN: Final = (
+    3 * SECOND
+)  # who has not repeated its FIN by then has it acknowledged: RFC 6298's timers are shorter
 IDLE_NS: Final = 7_500 * SECOND  # above the two hours of tcp_keepalive_time
 ONE_SIDED_NS: Final = 300 * SECOND  # picked up in mid-stream, or only one direction seen
 LINGER_NS: Final = 10 * SECOND  # after the end: takes late segments, so that they open no new view
@@ -70,7 +79,21 @@ def state_deadline(view: Any, me: Any) -> Any:
         return view["last_ns"] + FIN_WAIT_2_NS
     if state in (CLOSED, LISTEN, UNKNOWN):
         return np.int64(NEVER_NS)
+    if keeps_silent(me):
+        return me["fin_ns"] + max(SILENT_NS_MIN, 8 * round_trip(view))
     return view["last_ns"] + CLOSING_NS
+
+
+@inner
+def expire(work: Any, view: Any, me: Any, now_ns: Any) -> None:
+    """The timer of the endpoint's state has ended."""
+    if me["state"] in (FIN_WAIT_1, CLOSING, LAST_ACK) and keeps_silent(me):
+        stamp(work, now_ns, me["fin_ns"], now_ns - me["fin_ns"], ASSUMED)
+        me["snd_una"] = me["fin_end"]
+        step(work, me, RX_ACKFIN)
+        return
+    stamp(work, now_ns, view["last_ns"], 0, TIMER)
+    step(work, me, T_STATE)
 
 
 @inner

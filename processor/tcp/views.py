@@ -4,12 +4,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from processor.tcp.figure5 import NEW_ISN, TIME_WAIT
+from processor.tcp.figure5 import CLOSING, LAST_ACK, NEW_ISN, RX_ACKFIN, TIME_WAIT
 from processor.tcp.filing import file_steps
 from processor.tcp.heap import queue_move, queue_push, queue_remove
 from processor.tcp.hold import assume_head, drop_holds, free_hold
 from processor.tcp.index import insert, keyed_hash, remove
 from processor.tcp.layout import (
+    EVER_LOCAL,
     GONE,
     LOG_ROWS,
     NO_STEP,
@@ -21,7 +22,8 @@ from processor.tcp.layout import (
     open_core,
 )
 from processor.tcp.record import write_flow
-from processor.tcp.step import INFERRED, stamp, step_as
+from processor.tcp.sent import settle_guesses
+from processor.tcp.step import ASSUMED, INFERRED, keeps_silent, stamp, step, step_as
 from processor.tcp.story import (
     END,
     EVICTED,
@@ -85,6 +87,7 @@ def _clear_endpoint(me: Any, side: Any) -> None:
     me["last_certainty"] = 0
     me["undo_state"] = 0
     me["hold_n"] = 0
+    me["fin_repeats"] = 0
     me["side"] = side
 
 
@@ -168,6 +171,19 @@ def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) ->
 
 
 @inner
+def learn_vantage(view: Any, x: Any) -> None:
+    """Which end is the capturing host's, as far as segments have told."""
+    local = np.int64(x["local"])
+    if local and np.int64(view["local"]) | local != np.int64(view["local"]):
+        view["local"] |= x["local"]
+        view["local_how"] = x["local_how"]
+        if local & LOWER:
+            view["ends"][_NONE]["bits"] |= EVER_LOCAL
+        if local & HIGHER:
+            view["ends"][_ONE]["bits"] |= EVER_LOCAL
+
+
+@inner
 def close_view(core: Any, v: Any, reason: Any) -> None:
     """End a view: assume what waits, raise what is left to raise, write its record, give its rows back."""
     view, work = core.views[v], core.work[_NONE]
@@ -176,16 +192,25 @@ def close_view(core: Any, v: Any, reason: Any) -> None:
         me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
         while me["hold_n"]:
             assume_head(control, holds, work, view, me, peer)
+    stamp(work, view["last_ns"], view["last_ns"], 0, ASSUMED)
+    for side in range(2):
+        me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
+        settle_guesses(work, me, peer)
+        if me["state"] in (CLOSING, LAST_ACK) and keeps_silent(me):
+            step(work, me, RX_ACKFIN)
     file_steps(core, view, view["last_ns"], reason)
-    if view["marks"] & VIEW_OVER and reason != EVICTED and not (reason == REUSED and _in_time_wait(view)):
+    if view["marks"] & VIEW_OVER and reason != EVICTED and not (reason == REUSED and _gave_way(view)):
         reason = END  # it had ended by itself, whatever came then
     write_flow(core, view, reason)
     release_view(core, v)
 
 
 @inner
-def _in_time_wait(view: Any) -> Any:
-    return view["ends"][_NONE]["state"] == TIME_WAIT or view["ends"][_ONE]["state"] == TIME_WAIT
+def _gave_way(view: Any) -> Any:
+    """Whether the next incarnation ended it: in TIME-WAIT, or without a packet."""
+    a, b = view["ends"][_NONE], view["ends"][_ONE]
+    waited = a["state"] == TIME_WAIT or b["state"] == TIME_WAIT
+    return waited or a["last_event"] == NEW_ISN or b["last_event"] == NEW_ISN
 
 
 @inner

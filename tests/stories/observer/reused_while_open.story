@@ -15,7 +15,7 @@ closed: silent
 events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
 ended: reused
 
----- next connection, whose SYN waited for an answer
+---- next connection, whose SYN waited for an answer: who gives it has no other any more | . CLOSED
 
 900.010  B > A  [S.] seq 8000, ack 70001   | SYN-SENT/ESTABLISHED  LISTEN/SYN-RECEIVED
 900.011  A > B  [.] seq 70001, ack 8001    | .             ESTABLISHED
