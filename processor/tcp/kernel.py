@@ -209,8 +209,9 @@ def _decide(core: Any, v: Any, x: Any) -> Any:
     says = verdict(core, view, x)
     if says > 0:
         syn = core.holds[np.uint64(view["tentative"])]["segment"]
-        if syn["sender"] != x["sender"] and not opens(x):  # who answers it has no other connection any more
-            ends_unseen(core, view, side_of(x), x["t_ns"])
+        side = side_of(x)  # who answers it has no other connection any more; what waits for him may have ended that
+        if syn["sender"] != x["sender"] and not opens(x) and not view["ends"][side]["hold_n"]:
+            ends_unseen(core, view, side, x["t_ns"])
         v = renew(core, v)
         apply_segment(core, v, core.work[_NONE]["segment"])
     elif says < 0:
