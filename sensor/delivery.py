@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +50,9 @@ class KafkaDelivery:
 
     def __init__(self, plan: Plan, settings: Settings) -> None:
         """Check the settings; TLS files are read here, while we may. Raises UsageError."""
-        self._limits = Limits(finite=plan.file is not None, batch_age_ns=batch_age_ns(plan, settings))
+        self._limits = Limits(batch_age_ns=batch_age_ns(plan, settings))
+        if plan.file is not None:
+            self._limits = replace(self._limits, finite=True, stall_s=CONNECTED_S / 3)  # while somebody still waits
         self._settings = settings
         self._topic: str = settings["topics.packets"]
         self._broker = KafkaBroker(BrokerConfig.of(settings, "synfin-sensor"))

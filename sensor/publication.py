@@ -15,7 +15,7 @@ from synfin import metrics
 from synfin.clients import Address
 from synfin.config import Settings
 from synfin.wire.batch import END_OF_FILE, STOPPED, Lane
-from synfin.wire.codec import encode
+from synfin.wire.codec import decode, encode
 
 
 class Publication:
@@ -32,11 +32,15 @@ class Publication:
         self.output: BatchOutput
 
     def warm(self) -> None:
-        """Compile the kernels, or load them, by a frame of our own making."""
+        """Compile the kernels, or load them, by a frame of our own making.
+
+        Those that decode too: the publisher sorts its spool anew where the topic has another count of partitions, and
+        to compile them then takes longer than the end of a run waits for the broker.
+        """
         batcher = Batcher(Lane("warm", 0, 0), 1)
         segments, flows = Dissector(None).dissect(made_up_block())
         for batch in [*batcher.add(segments, flows, 0), *batcher.finish(STOPPED)]:
-            encode(batch)
+            decode(encode(batch))
 
     def open(self, who: Account | None) -> None:
         """Open what needs privileges, and import what is else imported late: `who` may not reach our environment."""

@@ -87,7 +87,7 @@ class Publisher:
         self._awake = False
         self._reached = False  # a broker, at least once
         self._ending = False
-        self._deadline = 0.0
+        self._ended_s = self._patience_s = 0.0
         self._failed: Exception | None = None
         self._addresses: frozenset[Address] = frozenset()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -96,6 +96,7 @@ class Publisher:
         self._flight = Flight()
         self._unspooled = 0  # least index given to what is not on disk
         self._valid_from = 0  # answers of older generations speak of other indices
+        self._heard_s = 0.0  # when something was acknowledged last
         self._progress_s = self._looked_s = self._asked_s = 0.0
         self._resorter: Resorter | None = None
 
@@ -160,8 +161,9 @@ class Publisher:
         def open_() -> bool:
             return not self._queue or self._queue_bytes + data_bytes <= self.limits.queue_max_bytes
 
+        began_s = time.monotonic()
         while not open_() and self._failed is None:
-            if time.monotonic() - self._progress_s > self.limits.patience_s:
+            if time.monotonic() - max(began_s, self._heard_s) > self.limits.patience_s:
                 return False
             self._changed.wait_for(lambda: open_() or self._failed is not None, TICK_S)
         return True
@@ -172,18 +174,18 @@ class Publisher:
             raise self._failed
 
     def close(self, timeout_s: float = CLOSE_S) -> int:
-        """Deliver for at most so long, then end; the count of batches that were not. They stay in the spool."""
+        """Deliver for at most so long, then end; the count of batches that were not. They stay in the spool.
+
+        In a finite run, which has nobody else to deliver them, each acknowledgment begins that time anew.
+        """
         if self._thread.ident is None:
             return 0  # never started
         with self._changed:
             self._ending = True
-            self._deadline = time.monotonic() + timeout_s
+            self._ended_s, self._patience_s = time.monotonic(), timeout_s
             self._awake = True
             self._changed.notify_all()
         self._thread.join()
-        return self._undelivered()
-
-    def _undelivered(self) -> int:
         return self.counters.spooled.batches + self.counters.unacknowledged.batches
 
     def _wake(self) -> None:
@@ -227,7 +229,8 @@ class Publisher:
             self._resorter = None
             self._send()
         done = not more and not self._flight and self._spool.queue.taken == self._spool.queue.end
-        return not done and time.monotonic() < self._deadline
+        since_s = max(self._ended_s, self._heard_s) if self.limits.finite else self._ended_s
+        return not done and time.monotonic() - since_s < self._patience_s
 
     def _settle(self) -> None:
         """Take the producers' answers, and free in the spool what is acknowledged without a gap."""
@@ -238,7 +241,7 @@ class Publisher:
                 continue
             if error is None or isinstance(error, RefusedError):
                 if self._flight.land(self._spool.queue, index, rows, delivered=error is None):
-                    self._progress_s = time.monotonic()
+                    self._heard_s = self._progress_s = time.monotonic()
                 if error is not None:
                     LOG.warning("%s; the batch is lost", error)
             elif generation == self._link.generation:

@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import time
+from collections import deque
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sensor.publisher import Limits, Publisher
 from sensor.segments import Segments, Tally
 from sensor.spool import Spool
 from synfin.broker import TopicPartition
-from synfin.broker_memory import MemoryBroker
+from synfin.broker_memory import MemoryBroker, MemoryProducer
 from synfin.errors import BrokerError, UsageError
 from synfin.wire.batch import Batch, Lane
 from synfin.wire.segment import FLOW, SEGMENT
@@ -246,6 +247,26 @@ def test_a_finite_run_waits_for_room_and_loses_nothing(broker, start):
     assert publisher.close(20) == 0
     assert_all_in_order(broker, 400)
     assert publisher.counters.dropped == Tally()
+
+
+def test_a_finite_run_waits_for_as_long_as_acknowledgments_come(broker, start, monkeypatch):
+    waiting, send = deque(), MemoryProducer.send
+    monkeypatch.setattr(MemoryProducer, "send", lambda *given: waiting.append(given))
+    publisher = start(broker, Limits(retry_s=0.02, finite=True))
+
+    def acknowledge():
+        for _ in range(12):
+            time.sleep(0.5)
+            eventually(lambda: waiting)
+            send(*waiting.popleft())
+
+    broker_thread = threading.Thread(target=acknowledge)
+    broker_thread.start()
+    for n in range(12):
+        publisher.publish(batch(n), data(n))
+    assert publisher.close(4) == 0
+    broker_thread.join()
+    assert_all_in_order(broker, 12)
 
 
 def test_a_finite_run_without_a_broker_ends_with_what_is_undelivered(broker, start):

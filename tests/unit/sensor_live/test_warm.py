@@ -26,10 +26,12 @@ from sensor.frames import LINK_ETHERNET, LINK_RAW, FRAME
 from sensor.own_traffic import OwnTraffic
 from sensor.pipeline import FileOutput, Limit
 from sensor.publication import Publication
+from sensor.resort import Resorter
 from sensor.ring import ROW_BYTES_MIN, RingShape, walk_block
 from sensor.warm import warm
 from synfin.clients import Address
 from synfin.wire.batch import STOPPED, Lane
+from synfin.wire.codec import encode
 from tests.support.frames import block, ethernet, ipv4, ipv6, packets, tcp
 
 
@@ -69,6 +71,9 @@ for each in (whole, whole, later, Limit(700, 60).cut(whole)):
         output.take(each, 3)
         output.tick()
 outputs[0].finish(STOPPED)
+batcher.add(*Dissector(None).dissect(whole), 0)
+resorter = Resorter(12)
+assert [entry for batch in batcher.finish(STOPPED) for entry in resorter.add(encode(batch))] + [*resorter.flush()]
 assert len(before) > 40
 print(json.dumps({name: count for name, count in compiled().items() if count != before.get(name, 0)}))
 """
