@@ -34,7 +34,9 @@ from sensor.records import (
 )
 from synfin.errors import CaptureError
 
-BUFFER_BYTES: Final = 2 << 20  # holds the largest record or block several times over
+# Holds the largest record or block several times over, and some ten thousand frames: a block is a batch in one process,
+# and the core looks up each flow of a batch once.
+BUFFER_BYTES: Final = 4 << 20
 READ_BYTES: Final = 512 << 10  # about a level-2 cache
 BLOCK_FRAMES: Final = 16_384
 INTERFACES_MAX: Final = 65_536  # of a section; the largest real captures have some hundreds

@@ -131,6 +131,8 @@ class Machine:
         for name in OUTPUTS:
             control[f"{name}_max"] = OUTPUT_ROWS[name]
         self._kept: list[Records] = []  # until `take`
+        self._addressed: Core | None = None  # whose addresses are known
+        self._addresses: Any = None
         self._grow()
 
     @property
@@ -188,10 +190,16 @@ class Machine:
         seen = np.empty(len(flows), SEEN)
         done = False
         while not done:
-            done = drive(addresses_of(self.core), segments, flows, seen)
+            done = drive(self._known_addresses(), segments, flows, seen)
             yield from self._written()
             if not done and not has_room(control[0]):
                 self._grow()
+
+    def _known_addresses(self) -> Any:
+        """Addresses of the arrays at hand: to ask for them costs more than a small batch."""
+        if self._addressed is not self.core:
+            self._addressed, self._addresses = self.core, addresses_of(self.core)
+        return self._addresses
 
     def lane_number(self, lane: Lane) -> int:
         """Row of the lane, which is made at first sight. A lane lives on through its sensor's restarts."""
@@ -265,6 +273,7 @@ class Machine:
 
     def _grow(self) -> None:
         """Double each pool that is short of rows."""
+        self._addressed = None  # it would keep the old pools in memory
         control = self.core.control
         for name, need in POOLS:
             if control[f"{name}_left"][0] <= need + 1:
