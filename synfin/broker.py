@@ -269,11 +269,15 @@ class KafkaConsumer:
                 client.seek(partition, offset)
 
     def poll(self, timeout_s: float, max_records: int = 500) -> list[Message]:
-        """Give the next messages."""
+        """Give the next messages; one that cannot be read has neither key nor value nor headers."""
         import kafka.errors
 
         try:
             found = self._client.poll(int(timeout_s * 1000), max_records)
+        except kafka.errors.CorruptRecordError as error:
+            if isinstance(error.__context__, UnicodeDecodeError):
+                return [self._step_over()]
+            raise _explain(error, self._config, "reading") from None
         except kafka.errors.KafkaError as error:
             raise _explain(error, self._config, "reading") from None
         return [
@@ -281,6 +285,16 @@ class KafkaConsumer:
             for records in found.values()
             for r in records
         ]
+
+    def _step_over(self) -> Message:
+        """Pass a record with a header whose name is no UTF-8: kafka-python would fail on it for as long as it is there.
+
+        What a stranger wrote in one batch behind it is met, and passed, in the same way.
+        """
+        place = self._client._fetcher._next_partition_records.topic_partition  # noqa: SLF001  no error names it
+        offset = self._client.position(place)
+        self._client.seek(place, offset + 1)
+        return Message(place.topic, place.partition, offset, 0, None, None, ())
 
     def bounds(self, timeout_s: float = 15.0) -> dict[TopicPartition, tuple[int, int]]:
         """Asks the broker."""

@@ -67,6 +67,33 @@ def test_a_consumer_begins_where_it_is_told_and_its_commit_is_seen(kafka, topics
         producer.close(10)
 
 
+class Foreign(str):
+    """A header's name as another client may write it: no UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_):
+        return b"\xff\xfe"
+
+
+def test_a_header_whose_name_is_no_utf_8_costs_no_more_than_its_record(kafka, topics):
+    name = topics.events.name
+    producer = kafka.broker.producer()
+    send_all(producer, [Record(name, p, b"k", b"before") for p in (0, 1)], 30)
+    send_all(producer, [Record(name, 1, b"k", b"foreign", ((Foreign("x"), b"v"),)) for _ in range(3)], 30)
+    send_all(producer, [Record(name, p, b"k", b"after") for p in (0, 1)], 30)
+    producer.close(10)
+    consumer = kafka.broker.consumer({TopicPartition(name, p): EARLIEST for p in (0, 1)})
+    try:
+        found = read(consumer, 7)
+    finally:
+        consumer.close()
+    values = {p: [(m.offset, m.value) for m in found if m.partition == p] for p in (0, 1)}
+    assert values[0] == [(0, b"before"), (1, b"after")]
+    assert values[1] == [(0, b"before"), (1, None), (2, None), (3, None), (4, b"after")]
+    assert {(m.key, m.headers) for m in found if m.value is None} == {(None, ())}
+
+
 def test_log_append_time_is_the_brokers(kafka, topics):
     producer = kafka.broker.producer()
     send_all(producer, [Record(topics.packets.name, 0, b"0", b"x")], 30)
