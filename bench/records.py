@@ -58,6 +58,8 @@ def flows(n: int, chance: np.random.Generator) -> npt.NDArray[np.void]:
     rows["local"] = rows["local_how"] = rows["orient"] = 1
     rows["handshake"], rows["teardown"] = ev.HANDSHAKES.index("three_way"), ev.TEARDOWNS.index("orderly")
     rows["segments"], rows["completeness"] = ev.SEGMENTS.index("three"), 31
+    rows["conn_state"], rows["end_code"] = ev.CONN_STATES.index("SF"), 3
+    rows["history"] = 0x0245_9112, 0x0000_0296, 0  # eight letters
     rows["log"], rows["log_n"] = np.arange(n) * len(STEPS), len(STEPS)
     ends = rows["ends"]
     ends["bytes"], ends["packets"] = chance.integers(100, 90_000, (n, 2)), chance.integers(5, 60, (n, 2))

@@ -93,7 +93,8 @@ def _stories() -> dict[str, tuple[str, str]]:
         for line in re.findall(r"^events: (.*)$", text, re.MULTILINE):
             kinds = line.split(", ")
             for kind in kinds:
-                other = kind.split(".")[-1] not in path.stem
+                # Those in labels/ are about what others call a connection.
+                other = kind.split(".")[-1] not in path.stem or path.parent.name == "labels"
                 ranked = (other, len(kinds), len(text), f"{path.parent.name}/{path.name}", text)
                 found.setdefault(kind, []).append(ranked)
     return {kind: min(ranked)[3:] for kind, ranked in found.items()}

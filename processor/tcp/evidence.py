@@ -172,6 +172,8 @@ def _syn(work: Any, me: Any, x: Any) -> None:
     state = me["state"]
     if state == SYN_SENT and distance(x["seq"], me["iss"]) == 0:
         me["state_ns"] = work["t_ns"]  # retransmission: the timer begins anew
+        if not me["syn_count"]:
+            _learn_options(me, x)  # the SYN,ACK was captured before it
     if state == CLOSED and me["syn_count"] and distance(x["seq"], me["iss"]) == 0:
         take_back_last(work, me)  # it repeats its SYN: what seemed to end the attempt did not
         me["bits"] &= ~np.uint32(RST_TAKEN)

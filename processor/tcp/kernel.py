@@ -16,6 +16,7 @@ from processor.tcp.heap import queue_move
 from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release, round_trip
 from processor.tcp.incarnation import ends_unseen, incarnation, opens, renew, side_of, unanswered, verdict
 from processor.tcp.index import find, keyed_hash, same_tuple
+from processor.tcp.labels import label
 from processor.tcp.layout import (
     ACTIVE,
     EVER_LOCAL,
@@ -35,9 +36,10 @@ from processor.tcp.step import ASSUMED, OBSERVED, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
 from processor.tcp.timers import SYN_SENT_NS, expire, state_deadline, view_deadline
 from processor.tcp.views import close_view, learn_vantage, open_view, settle
+from processor.tcp.zeek import bad_checksum
 from synfin.compiled import compiled, inner
 from synfin.wire.key import SLICES, slice_of
-from synfin.wire.segment import ACK, CSUM_BAD, FIN, ICMP, MARK_DUPLICATE, RST, SYN
+from synfin.wire.segment import ACK, CSUM_BAD, ICMP, MARK_DUPLICATE, RST, SYN, TCP
 
 _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
@@ -49,12 +51,6 @@ ROOM_TRANSITIONS: Final = 4 * LOG_MAX
 ROOM_EVENTS: Final = 4 * STEPS_MAX + 16
 ROOM_EVIDENCE: Final = 128
 
-COMPLETE_SYN: Final = 1  # bits of tshark's tcp.completeness
-COMPLETE_SYNACK: Final = 2
-COMPLETE_ACK: Final = 4
-COMPLETE_DATA: Final = 8
-COMPLETE_FIN: Final = 16
-COMPLETE_RST: Final = 32
 ICMP_FRAGMENTATION_NEEDED: Final = 4  # code of type 3
 ICMP6_PACKET_TOO_BIG: Final = 2  # type
 
@@ -174,7 +170,11 @@ def fire_until(core: Any, queue: Any, t_ns: Any) -> Any:
 @inner
 def _apply_row(core: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
     """Apply one row; the number of its view, 0 for none."""
-    if x["checksum"] == CSUM_BAD or x["marks"] & MARK_DUPLICATE:
+    if x["checksum"] == CSUM_BAD:
+        if v != _NONE and x["kind"] == TCP:
+            bad_checksum(core.views[v], core.views[v]["ends"][side_of(x)])
+        return v
+    if x["marks"] & MARK_DUPLICATE:
         return v
     if x["kind"] == ICMP or (v == _NONE and np.int64(x["flags"]) & RST):
         if v == _NONE:
@@ -274,8 +274,9 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
     _measure(view, me, peer, x)
     if me["bits"] & FIN_SENT:
         work["rtt_ns"] = round_trip(view)
+    label(view, me, peer, x)
     transmit(work, me, peer, x)
-    _count(view, me, x)
+    _count(me, x)
     waits = False
     if peer["bits"] & EVER_LOCAL:
         receive(work, peer, me, x)
@@ -316,27 +317,15 @@ def _measure(view: Any, me: Any, peer: Any, x: Any) -> None:
 
 
 @inner
-def _count(view: Any, me: Any, x: Any) -> None:
-    flags = np.int64(x["flags"])
+def _count(me: Any, x: Any) -> None:
     if not me["packets"]:
         me["first_ns"] = x["t_ns"]
     me["last_ns"] = x["t_ns"]
     me["packets"] += 1
     me["ip_bytes"] += np.uint64(x["ip_len"])
     me["flags"] |= x["flags"]
-    complete = 0
-    if flags & SYN:
+    if np.int64(x["flags"]) & SYN:
         me["syn_count"] += 1
-        complete = COMPLETE_SYNACK if flags & ACK else COMPLETE_SYN
-    elif flags & ACK:
-        complete = COMPLETE_ACK
-    if flags & FIN:
-        complete |= COMPLETE_FIN
-    if flags & RST:
-        complete |= COMPLETE_RST
-    if x["len"]:
-        complete |= COMPLETE_DATA
-    view["completeness"] |= np.uint8(complete)
 
 
 @inner

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfin.pools import opener
-from synfin.wire.event import EVENT_RECORD, EVIDENCE, FLOW_RECORD, TRANSITION
+from synfin.wire.event import EVENT_RECORD, EVIDENCE, FLOW_RECORD, HISTORY_WORDS, TRANSITION
 from synfin.wire.segment import SEGMENT
 
 ENDPOINT: Final = np.dtype(  # what every segment touches stands first
@@ -59,7 +59,9 @@ ENDPOINT: Final = np.dtype(  # what every segment touches stands first
         ("mss", "<u2"),  # 0: no such option
         ("last_step", "<u2"),  # ordinal of its last transition in the view's log
         ("fin_repeats", "u1"),  # how often it sent its FIN again
-        ("pad", "u1", (3,)),
+        ("zeek_state", "u1"),  # see zeek.py
+        ("zeek_seen", "u1"),
+        ("pad", "u1"),
     ]
 )
 assert ENDPOINT.itemsize == 168
@@ -93,6 +95,18 @@ EVER_LOCAL: Final = 0x200000  # it is the capturing host's: what it receives is 
 REVOKED: Final = 0x400000  # a transition of it was taken back
 SACK_SENT: Final = 0x800000  # sack_max holds
 MISSED: Final = 0x1000000  # the capture missed a segment of it, by what came after
+
+ZEEK_END: Final = np.dtype(  # counts of an end for its letters in Zeek's history; each stops at its highest number
+    [
+        ("rexmits", "<u2"),  # segments that repeat payload
+        ("zero_windows", "<u2"),
+        ("rst_seq", "<u2"),  # no count: sequence number of its last RST, folded
+        ("gaps", "u1"),  # acknowledged by its peer and not seen
+        ("bad_checksums", "u1"),
+    ]
+)
+ZEEK: Final = np.dtype([("history", "<u4", (HISTORY_WORDS,)), ("ends", ZEEK_END, (2,))])  # lower, higher
+assert ZEEK.itemsize == 28
 
 VIEW: Final = np.dtype(
     [
@@ -136,6 +150,9 @@ VIEW: Final = np.dtype(
         ("dropped", "<u8"),  # counter of the lane when the view began
         ("alerts", "<u8"),
         ("first_seq", "<u4"),
+        ("zeek", ZEEK),
+        ("signature", "u1"),  # the client's first packets, see signature.py
+        ("pad", "u1", (3,)),
     ]
 )
 

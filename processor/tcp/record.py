@@ -6,16 +6,20 @@ import numpy as np
 
 from processor.tcp.layout import ISS_KNOWN, LOG_ROWS, NO_WSCALE, PACKET_ROWS, SACK_OK, TS_OK, VIEW_VALID
 from processor.tcp.seqnum import distance, plus
+from processor.tcp.signature import signature
 from processor.tcp.story import (
     TD_ORDERLY,
     TD_SIMULTANEOUS,
     close_segments,
+    end_code,
     handshake,
     originator,
     role_of,
     teardown,
 )
+from processor.tcp.zeek import conn_state
 from synfin.compiled import inner
+from synfin.wire.event import HISTORY_WORDS
 from synfin.wire.kinds import SEVERITY_OF_KIND
 from synfin.wire.segment import BOTH, HIGHER, LOWER
 
@@ -135,7 +139,12 @@ def write_flow(core: Any, view: Any, reason: Any) -> None:
     record["by"] = role_of(view, np.int64(view["reset_by"]))
     record["rst_form"] = view["rst_form"]
     record["cause"] = view["cause"]
+    record["conn_state"] = conn_state(view)
+    for i in range(HISTORY_WORDS):
+        record["history"][i] = view["zeek"]["history"][i]
     record["completeness"] = view["completeness"]
+    record["signature"] = signature(view, reason)
+    record["end_code"] = end_code(reason, np.int64(record["handshake"]))
     record["alerts"] = view["alerts"]
     orig = originator(view)
     o, r = view["ends"][orig], view["ends"][_ONE - orig]

@@ -29,7 +29,7 @@ from processor.tcp.layout import (
     TFO_DATA,
 )
 from synfin.compiled import inner
-from synfin.wire.event import END_REASONS, HANDSHAKES, TEARDOWNS
+from synfin.wire.event import END_REASONS, HANDSHAKES, IPFIX_END_REASONS, TEARDOWNS
 from synfin.wire.segment import HIGHER
 
 _FIRST, _SECOND = np.uint64(0), np.uint64(1)
@@ -59,6 +59,7 @@ END: Final = END_REASONS.index("end")
 IDLE: Final = END_REASONS.index("idle")
 EVICTED: Final = END_REASONS.index("evicted")
 REUSED: Final = END_REASONS.index("reused")
+END_CODES: Final = np.array([IPFIX_END_REASONS[reason] for reason in END_REASONS], np.uint8)
 NO_REASON: Final = 255  # the view goes on
 
 SEGMENTS_FOUR: Final = 1
@@ -130,6 +131,14 @@ def teardown(view: Any, reason: Any) -> Any:
     if reason == REUSED:
         return TD_REUSED
     return TD_SILENT if was(a, CLOSED) or was(b, CLOSED) else TD_NONE
+
+
+@inner
+def end_code(reason: Any, kind: Any) -> Any:
+    """IPFIX's flowEndReason, for an index of END_REASONS and one of HANDSHAKES."""
+    if reason == END and kind in (HS_UNANSWERED, HS_HALF_OPEN):
+        return END_CODES[np.uint64(IDLE)]  # what ended it was that nothing came
+    return END_CODES[np.uint64(reason)]
 
 
 @inner

@@ -31,6 +31,7 @@ from processor.tcp.story import (
     REUSED,
 )
 from processor.tcp.timers import LINGER_NS, view_deadline
+from processor.tcp.zeek import begin_history
 from synfin.compiled import compiled, inner
 from synfin.wire.segment import ACK, HIGHER, LOWER, SYN
 
@@ -159,9 +160,11 @@ def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) ->
     view["rst_form"] = 0
     view["cause"] = 0
     view["alerts"] = 0
+    view["signature"] = 0
     _clear_endpoint(view["ends"][_NONE], 0)
     _clear_endpoint(view["ends"][_ONE], 1)
     _orient(view, x)
+    begin_history(view, _ONE if x["sender"] == HIGHER else _NONE)
     row["serial"] = own["serial"]
     own["serial"] += _ONE
     own["views"] += _ONE

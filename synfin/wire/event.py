@@ -31,6 +31,16 @@ LOCAL: Final = ("none", "orig", "resp", "both")
 LOCAL_HOW: Final = ("inferred", "capture", "addresses", "option")  # indices are segment.HOW_*
 ORIENT: Final = ("presumed", "syn", "synack", "port")
 END_REASONS: Final = ("end", "idle", "eof", "evicted", "reused", "sensor_lost", "clock_step", "stopped")
+IPFIX_END_REASONS: Final = {  # information element 136, flowEndReason
+    "end": 3,  # end of flow detected
+    "idle": 1,  # idle timeout
+    "eof": 4,  # forced end
+    "evicted": 5,  # lack of resources
+    "reused": 3,
+    "sensor_lost": 4,
+    "clock_step": 4,
+    "stopped": 4,
+}
 HANDSHAKES: Final = (
     "unseen",
     "three_way",
@@ -54,6 +64,39 @@ CAUSES: Final = (  # bit i of `cause`, in order of rank
     "no_socket",
     "unread_data",
     "linger0_or_kill",
+)
+CONN_STATES: Final = ("OTH", "S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR")
+# A history is letters of 5 bits, six in a word, the first on top; 0 is none. A letter of the responder has
+# HISTORY_LOWER added, and where no room was left the last one is HISTORY_CUT.
+HISTORY_LETTERS: Final = " SHADFRIQCGTW^"
+HISTORY_BITS: Final = 5
+HISTORY_WORDS: Final = 3
+HISTORY_LOWER: Final = 16
+HISTORY_CUT: Final = 31
+HISTORY_TEXT: Final = (  # by code
+    HISTORY_LETTERS.ljust(HISTORY_LOWER, "?")
+    + HISTORY_LETTERS[:-1].lower().ljust(HISTORY_CUT - HISTORY_LOWER, "?")
+    + "+"
+)
+SIGNATURES: Final = (  # of tampering: stage of the connection at the server, then the resets that came from the client
+    None,
+    "syn",
+    "syn_rst",
+    "syn_rstack",
+    "syn_rst_rstack",
+    "ack",
+    "ack_rst",
+    "ack_rst_rst",
+    "ack_rstack",
+    "ack_rstack_rstack",
+    "psh",
+    "psh_rst",
+    "psh_rst_rst",
+    "psh_rstack",
+    "psh_rstack_rstack",
+    "psh_rst_rstack",
+    "data_rst",
+    "data_rstack",
 )
 CERTAINTIES: Final = ("observed", "inferred", "assumed", "presumed", "timer")
 SEVERITIES: Final = ("debug", "info", "notice", "warn", "alert")
@@ -171,10 +214,14 @@ FLOW_RECORD: Final = np.dtype(
         ("rst_form", "u1"),
         ("cause", "u1"),  # bits, see CAUSES
         ("completeness", "u1"),  # as tshark's tcp.completeness
-        ("slice_pad", "u1"),
+        ("conn_state", "u1"),  # as Zeek's, and history
         ("slice", "<u2"),
         ("n", "<u8"),  # of this slice and output topic: synfin_seq, never in the value
         ("alerts", "<u8"),  # bit i: an event of kind EVENT_KINDS[i] was raised
+        ("history", "<u4", (HISTORY_WORDS,)),
+        ("signature", "u1"),  # index into SIGNATURES
+        ("end_code", "u1"),  # IPFIX's flowEndReason
+        ("history_pad", "u1", (2,)),
         ("ends", ENDPOINT_SUMMARY, (2,)),  # orig, resp
     ]
 )

@@ -7,10 +7,14 @@ import numpy as np
 from synfin.compiled import compiled
 from synfin.wire.event import (
     CERTAINTIES,
+    CONN_STATES,
     END_REASONS,
     ENDPOINTS,
     EVENT_KINDS,
     HANDSHAKES,
+    HISTORY_BITS,
+    HISTORY_TEXT,
+    HISTORY_WORDS,
     LOCAL,
     LOCAL_HOW,
     MICRO_EVENTS,
@@ -18,12 +22,13 @@ from synfin.wire.event import (
     RST_FORMS,
     SEGMENTS,
     SIDES,
+    SIGNATURES,
     STATES,
     TEARDOWNS,
 )
 from synfin.wire.json_parts import FLAG_BITS, cause, enumeration, ip_and_port, seen_flags, sensor_name
 from synfin.wire.segment import SYN
-from synfin.wire.text import base64_160, hex_128, nullable, number, pieces, put, signed
+from synfin.wire.text import base64_160, hex_128, nullable, number, pieces, put, put_char, signed
 
 # Longest line without transitions and sensor name, and longest transition; a test holds both against extreme rows.
 FLOW_MAX: Final = 2560
@@ -56,8 +61,7 @@ _KEYS: Final = pieces(
         ',"packet_ns":',
         "}",
         "},",
-        '],"completeness":',
-        ',"capture_loss":{"dropped":',
+        '","completeness":',
         ',"gap_bytes":',
         '},"alerts":[',
         ",",
@@ -67,8 +71,8 @@ _KEYS: Final = pieces(
 (
     (_HEAD, _GEN, _COMMUNITY, _START, _END, _SENSOR, _RESP, _IP_BYTES, _PACKETS, _RETRANSMITS, _LAST, _ACK_RTT),
     (_SYNS, _SYNACKS, _ISN_RESP, _OPTIONS, _OPTIONS_RESP, _MSS, _WSCALE, _NULL, _TRANSITIONS, _LAG, _PACKET),
-    (_CLOSE, _NEXT, _COMPLETENESS, _DROPPED, _GAP, _ALERTS, _COMMA, _TAIL),
-) = (tuple(np.uint64(n) for n in part) for part in (range(12), range(12, 23), range(23, 31)))
+    (_CLOSE, _NEXT, _COMPLETENESS, _GAP, _ALERTS, _COMMA, _TAIL),
+) = (tuple(np.uint64(n) for n in part) for part in (range(12), range(12, 23), range(23, 30)))
 _END_REASON: Final = enumeration(',"end_reason":', END_REASONS, ',"view_id":"')
 _LOCAL: Final = enumeration(',"local":', LOCAL, "")
 _LOCAL_HOW: Final = enumeration(',"local_how":', LOCAL_HOW, ',"domain":')
@@ -88,12 +92,20 @@ _ENDPOINT: Final = enumeration('{"endpoint":', ENDPOINTS, ',"to":')
 _TO: Final = enumeration("", STATES, "")
 _EVENT: Final = enumeration(',"event":', MICRO_EVENTS, ',"t_ns":')
 _CERTAINTY: Final = enumeration(',"certainty":', CERTAINTIES, "")
+_CONN_STATE: Final = enumeration('],"conn_state":', CONN_STATES, ',"history":"')
+_SIGNATURE: Final = enumeration(',"tampering":', SIGNATURES, "")
+_END_CODE: Final = pieces([f',"ipfix_end_reason":{code},"capture_loss":{{"dropped":' for code in range(6)], 256)
+_HISTORY: Final = np.frombuffer(HISTORY_TEXT.encode(), np.uint8).astype(np.uint64)
 _ALERT: Final = enumeration("", EVENT_KINDS, "")
 _ALERT_BITS: Final = np.uint64(sum(1 << i for i, kind in enumerate(EVENT_KINDS) if kind.startswith("alert.")))
 _KINDS: Final = np.uint64(len(EVENT_KINDS))
 _FLAG_BITS: Final = np.uint64(FLAG_BITS)
 _ORIG_END, _RESP_END = np.uint64(0), np.uint64(1)
 _U1: Final = np.uint64(1)
+_WORDS: Final = np.uint64(HISTORY_WORDS)
+_SLOTS: Final = np.uint64(32 // HISTORY_BITS)
+_BITS: Final = np.uint64(HISTORY_BITS)
+_LETTER: Final = np.uint64((1 << HISTORY_BITS) - 1)
 
 
 @compiled
@@ -207,11 +219,25 @@ def _transitions(out: Any, at: Any, row: Any, table: Any) -> Any:
 
 
 @compiled
+def _history(out: Any, at: Any, row: Any) -> Any:
+    at += put(out[at], _CONN_STATE[np.uint64(row["conn_state"])])
+    for i in range(_WORDS):
+        word = np.uint64(row["history"][i])
+        for slot in range(_SLOTS):
+            letter = (word >> (_BITS * (_SLOTS - _U1 - slot))) & _LETTER
+            if letter:
+                at += put_char(out[at], _HISTORY[letter])
+    return at
+
+
+@compiled
 def _quality(out: Any, at: Any, row: Any) -> Any:
-    """From `completeness` to the end of the line."""
+    """From `conn_state` to the end of the line."""
+    at = _history(out, at, row)
     at += put(out[at], _KEYS[_COMPLETENESS])
     at += number(out[at], np.uint64(row["completeness"]))
-    at += put(out[at], _KEYS[_DROPPED])
+    at += put(out[at], _SIGNATURE[np.uint64(row["signature"])])
+    at += put(out[at], _END_CODE[np.uint64(row["end_code"])])
     at += number(out[at], row["dropped"])
     at += put(out[at], _KEYS[_GAP])
     at += number(out[at], row["ends"][_ORIG_END]["gap_bytes"] + row["ends"][_RESP_END]["gap_bytes"])

@@ -40,7 +40,7 @@ def test_the_lines_are_those_of_dicts_and_orjson(data, sensors):
 def digest(seed):
     """Hash of all lines of some records."""
     chance = np.random.default_rng(seed)
-    data = tuple(chance.bytes(n) for n in (320 * 30, 32 * 150, 136 * 60, 32 * 120))
+    data = tuple(chance.bytes(n) for n in (336 * 30, 32 * 150, 136 * 60, 32 * 120))
     records = records_from(data, ("a", 'b"\n', "ü" * 32))
     return hashlib.sha256(flow_lines(records).buffer.tobytes() + event_lines(records).buffer.tobytes()).hexdigest()
 

@@ -3,6 +3,7 @@
 import pytest
 
 from processor.tcp.figure5 import ANYWHERE, ROWS
+from synfin.wire.event import CONN_STATES, HISTORY_LETTERS
 from tests.support.story import check, moves, read, stories
 
 TAPS = [pytest.param(path, tap, id=f"{read(path).name} at {tap}") for path in stories() for tap in read(path).taps]
@@ -33,6 +34,18 @@ def test_the_stories_take_every_row_of_the_table():
 def test_the_stories_take_no_step_that_the_table_does_not_have():
     taken = {(state, event, to) for path in stories() for state, event, to, _ in moves(path) if event not in ANYWHERE}
     assert taken <= {(row.state, row.event, row.to) for row in ROWS}
+
+
+def test_the_stories_have_every_name_and_letter_of_zeek():
+    told = [
+        words.split()
+        for path in stories()
+        for c in read(path).connections
+        for (_, key), words in c.told.items()
+        if key == "zeek"
+    ]
+    assert {name for name, _ in told} == set(CONN_STATES)
+    assert set("".join(history for _, history in told).upper()) == {*HISTORY_LETTERS.strip(), "+"}
 
 
 def test_every_story_has_two_lines_of_words():

@@ -4,6 +4,7 @@ Also makes records from random bytes, over all enumerations, for the tests that 
 """
 
 import base64
+import functools
 import hashlib
 import ipaddress
 import struct
@@ -18,6 +19,7 @@ from synfin.wire import segment as sg
 from synfin.wire.event import Records
 
 SEEN_ORDER: Final = {"S": 2, "A": 16, "P": 8, "F": 1, "R": 4, "U": 32, "E": 64, "W": 128, "e": 256}
+HISTORY: Final = " SHADFRIQCGTW^?? shadfriqcgtw??+"
 PACKET_ORDER: Final = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128, "e": 256}
 
 
@@ -136,6 +138,12 @@ def teardown(row: Any) -> dict[str, Any]:
     }
 
 
+def history(words: Any) -> str:
+    """Zeek's letters: the words are digits to the base 32, six each, the first on top."""
+    digits = [int(word) // 32**place % 32 for word in words for place in range(5, -1, -1)]
+    return "".join(HISTORY[digit] for digit in digits if digit)
+
+
 def flow(row: Any, records: Records) -> dict[str, Any]:
     flow_id, view_id, community_id = ids(row, records.sensors)
     steps = records.transitions[row["log"] : row["log"] + row["log_n"]]
@@ -161,7 +169,11 @@ def flow(row: Any, records: Records) -> dict[str, Any]:
         "handshake": handshake(row),
         "teardown": teardown(row),
         "transitions": [transition(step) for step in steps],
+        "conn_state": ev.CONN_STATES[row["conn_state"]],
+        "history": history(row["history"]),
         "completeness": int(row["completeness"]),
+        "tampering": ev.SIGNATURES[row["signature"]],
+        "ipfix_end_reason": int(row["end_code"]),
         "capture_loss": {"dropped": int(row["dropped"]), "gap_bytes": sum(gaps) % 2**64},
         "alerts": [kind for kind in kinds if kind.startswith("alert.")],
     }
@@ -256,6 +268,9 @@ _LIMITS: Final = {
     "handshake": len(ev.HANDSHAKES),
     "teardown": len(ev.TEARDOWNS),
     "segments": len(ev.SEGMENTS),
+    "conn_state": len(ev.CONN_STATES),
+    "signature": len(ev.SIGNATURES),
+    "end_code": (1, 5),
 }
 
 
@@ -291,6 +306,14 @@ def rows_from(data: bytes, dtype: np.dtype[Any]) -> npt.NDArray[np.void]:
     return rows
 
 
+def _a_history(words: npt.NDArray[np.uint32]) -> None:
+    """Turn random words into letters that a history can have; in place."""
+    for i in np.ndindex(words.shape):
+        digits = [int(words[i]) // 32**place % 32 for place in range(5, -1, -1)]
+        letters = [digit for digit in digits if HISTORY[digit] not in "?+ "]
+        words[i] = functools.reduce(lambda word, digit: word * 32 + digit, letters, 0)
+
+
 def _mapped(rows: npt.NDArray[np.void]) -> None:
     """Give IPv4 rows mapped addresses."""
     four = rows["family"] == 4
@@ -314,6 +337,7 @@ def records_from(tables: tuple[bytes, bytes, bytes, bytes], sensors: tuple[str, 
         rows["sensor"] %= max(len(sensors), 1)
         rows["id_isn"] = np.where(rows["id_isn"] < 0, -1, rows["id_isn"] & 0xFFFFFFFF)
         rows["slice"] %= 384
+    _a_history(records.flows["history"])
     _deal(records.flows, "log", "log_n", len(records.transitions))
     _deal(records.events, "evidence", "evidence_n", len(records.evidence))
     return records

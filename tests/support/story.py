@@ -22,6 +22,7 @@ from synfin.wire.jsonl import flow_lines
 from synfin.wire.key import SLICES, slice_of
 from synfin.wire.segment import (
     ACK,
+    CSUM_BAD,
     ICMP,
     OPT_MSS,
     OPT_SACK_PERMITTED,
@@ -43,7 +44,9 @@ BLANK = np.zeros(1, SEGMENT)
 _LINE = re.compile(r"(?P<t>\d+\.\d+) +(?P<what>\S.*?) *\|(?P<states>.*)")
 _PACKET = re.compile(r"(?P<one>A|B|\.\.\.) (?P<arrow>~?>) (?P<two>A|B|\.\.\.) +\[(?P<flags>[FSRP.UEWe]*)\](?P<rest>.*)")
 _ICMP = re.compile(r"router > (?P<to>[AB]) icmp (?P<type>\d+)/(?P<code>\d+) about seq (?P<seq>-?\d+)")
-_TOLD = re.compile(r"(?:at (?P<tap>A|B|both|middle) )?(?P<key>opened|closed|ended|events|A|B):(?: (?P<value>.*))?")
+_TOLD = re.compile(
+    r"(?:at (?P<tap>A|B|both|middle) )?(?P<key>opened|closed|ended|events|zeek|tampering|A|B):(?: (?P<value>.*))?"
+)
 
 
 @dataclass
@@ -198,6 +201,8 @@ class Telling:
         elif name == "TS":
             row["tsval"], row["tsecr"] = map(int, value.split("/"))
             row["options"] |= OPT_TS
+        elif name == "damaged":
+            row["checksum"] = CSUM_BAD
         elif name == "sack":
             row["sack"][0, :2], row["sack_n"] = [self.number(peer, edge) for edge in value.split(":")], 1
         else:
@@ -284,6 +289,8 @@ class Telling:
         assert flow["handshake"]["kind"] == connection.tell(tap, "opened"), f"opened at {tap}"
         assert ", ".join(parts) == connection.tell(tap, "closed"), f"closed at {tap}"
         assert ", ".join(events) == connection.tell(tap, "events"), f"events at {tap}"
+        assert f"{flow['conn_state']} {flow['history']}" == connection.tell(tap, "zeek"), f"zeek at {tap}"
+        assert (flow["tampering"] or "") == connection.tell(tap, "tampering"), f"tampering at {tap}"
         ended = connection.tell(tap, "ended")
         assert not ended or flow["end_reason"] == ended, f"ended at {tap}"
 

@@ -80,7 +80,11 @@ def record(**changes: Any) -> dict[str, Any]:
             step(70, "orig", "TIME-WAIT", "RX_FIN"),
             step(100, "resp", "CLOSED", "RX_ACKFIN", certainty="assumed", packet_ns=T + 71_000_000),
         ],
+        "conn_state": "SF",
+        "history": "ShADadFf",
         "completeness": 31,
+        "tampering": None,
+        "ipfix_end_reason": 3,
         "capture_loss": {"dropped": 0, "gap_bytes": 0},
         "alerts": [],
     }

@@ -16,5 +16,7 @@ taps: A, B
 opened: simultaneous
 closed: none, B resets by abort
 events: handshake.simultaneous
+zeek: RSTR Ssr
+at B zeek: RSTO SsR
 at A B: SYN-SENT > CLOSED
 at B A: SYN-SENT > CLOSED assumed

@@ -19,3 +19,5 @@ taps: A, B
 opened: three_way
 closed: simultaneous, both first, A resets by abort
 events: handshake.three_way, established, teardown.simultaneous
+zeek: SF ShAaFfR
+at B zeek: SF ShAafFR

@@ -16,3 +16,4 @@ taps: both, A, B, middle
 opened: three_way
 closed: fin_then_rst, A first, A resets by abort
 events: handshake.three_way, established, teardown.fin_then_rst
+zeek: RSTO ShAFadR

@@ -14,3 +14,4 @@ taps: both, A
 opened: three_way
 closed: orderly, three segments, A first, B resets by abort
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAFfr

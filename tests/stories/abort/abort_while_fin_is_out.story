@@ -14,3 +14,4 @@ taps: both, B
 opened: three_way
 closed: fin_then_rst, A first, A resets by abort
 events: handshake.three_way, established, teardown.fin_then_rst
+zeek: RSTO ShAaFR

@@ -15,3 +15,7 @@ opened: three_way
 closed: abort, A resets by abort
 events: handshake.three_way, established, teardown.abort, alert.abnormal_teardown
 ended: end
+zeek: RSTO ShADaR
+tampering: psh_rstack
+at both tampering: 
+at A tampering: 

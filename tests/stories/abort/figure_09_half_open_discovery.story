@@ -15,6 +15,8 @@ seen from: B
 opened: three_way
 closed: silent, A resets by reply
 events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
+zeek: RSTO ShADaR
+tampering: psh_rst
 
 ---- next connection
 
@@ -26,3 +28,4 @@ events: handshake.three_way, established, teardown.silent, alert.abnormal_teardo
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ShA

@@ -15,3 +15,6 @@ taps: both, B
 opened: three_way
 closed: silent, A resets by reply
 events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
+zeek: RSTO ShADadR
+tampering: psh_rst
+at both tampering: 

@@ -14,4 +14,5 @@ taps: A
 opened: three_way
 closed: fin_then_rst, A first, A resets by reply
 events: handshake.three_way, established, teardown.fin_then_rst
+zeek: RSTO ShAFdR
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > CLOSE-WAIT > CLOSED assumed

@@ -10,4 +10,5 @@ taps: A
 opened: aborted
 closed: none, A resets by abort
 events: handshake.aborted
+zeek: RSTOS0 SR
 B: LISTEN presumed

@@ -16,3 +16,5 @@ taps: A, B
 opened: three_way
 closed: abort, A first, B resets by abort
 events: handshake.three_way, established, teardown.abort, alert.abnormal_teardown
+zeek: RSTR ShAaFr
+at B zeek: RSTR ShAarF

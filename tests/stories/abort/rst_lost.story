@@ -16,4 +16,5 @@ taps: A
 opened: three_way
 closed: abort, A resets by abort
 events: handshake.three_way, established, teardown.abort, alert.abnormal_teardown
+zeek: RSTO ShAdR
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > CLOSED assumed

@@ -14,4 +14,5 @@ taps: A
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: RSTO ShGRADa
 B: LISTEN > SYN-RECEIVED > ESTABLISHED

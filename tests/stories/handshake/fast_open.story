@@ -13,3 +13,4 @@ taps: both, B, A
 opened: tfo
 closed: none
 events: handshake.tfo, established
+zeek: S1 SThdA

@@ -14,3 +14,4 @@ taps: both, B
 opened: tfo
 closed: orderly, four segments, B first
 events: handshake.tfo, established, teardown.orderly
+zeek: SF SThfAFa

@@ -13,4 +13,5 @@ opened: three_way
 closed: none
 events: handshake.three_way, established
 ended: eof
+zeek: S1 ShADa
 at both B: LISTEN presumed > SYN-RECEIVED observed > ESTABLISHED observed

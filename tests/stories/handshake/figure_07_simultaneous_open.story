@@ -17,3 +17,5 @@ taps: A, B, middle
 opened: simultaneous
 closed: none
 events: handshake.simultaneous, established
+zeek: S1 SsDd
+at B zeek: S1 SsdD

@@ -10,6 +10,8 @@ seen from: B
 opened: aborted
 closed: none, A resets by reply
 events: handshake.aborted
+zeek: RSTO ShR
+tampering: syn_rst
 
 ---- next connection
 
@@ -21,3 +23,4 @@ events: handshake.aborted
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ShA

@@ -11,3 +11,5 @@ seen from: B
 opened: aborted
 closed: none, A resets by reply
 events: handshake.aborted
+zeek: RSTO ShR
+tampering: syn_rst

@@ -14,3 +14,5 @@ taps: B, A
 opened: three_way
 closed: orderly, three segments, A first
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShFfA
+at A zeek: SF ShAFf

@@ -11,4 +11,6 @@ taps: B
 opened: aborted
 closed: none, A resets by reply
 events: handshake.aborted
+zeek: RSTO ShR
+tampering: syn_rst
 A: SYN-SENT > CLOSED

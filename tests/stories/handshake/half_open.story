@@ -13,4 +13,6 @@ taps: B
 opened: half_open
 closed: none
 events: handshake.half_open
+zeek: S1 Sh
+tampering: syn
 A: SYN-SENT observed > CLOSED timer

@@ -13,4 +13,5 @@ taps: B
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ShA
 A: SYN-SENT > ESTABLISHED

@@ -13,3 +13,4 @@ taps: both
 opened: three_way
 closed: none, B resets by reply
 events: handshake.rejected, established
+zeek: S1 SrhA

@@ -10,3 +10,4 @@ taps: both, A, B, middle
 opened: rejected
 closed: none, B resets by reply
 events: handshake.rejected
+zeek: REJ Sr

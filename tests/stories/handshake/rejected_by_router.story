@@ -10,4 +10,5 @@ taps: A
 opened: rejected_icmp
 closed: none
 events: handshake.rejected_icmp
+zeek: S0 S
 B: LISTEN presumed

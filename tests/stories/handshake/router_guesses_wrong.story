@@ -12,4 +12,5 @@ taps: A, both
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ShA
 at A B: LISTEN presumed > SYN-RECEIVED > ESTABLISHED assumed

@@ -11,3 +11,5 @@ taps: both, A, B
 opened: aborted
 closed: none, A resets by reply
 events: handshake.aborted
+zeek: RSTO ShR
+at B tampering: syn_rst

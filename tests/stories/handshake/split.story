@@ -12,4 +12,5 @@ taps: B
 opened: split
 closed: none
 events: handshake.split, established
+zeek: S1 Ssa
 A: SYN-SENT > SYN-RECEIVED > ESTABLISHED

@@ -13,3 +13,4 @@ taps: A, B
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ShADa

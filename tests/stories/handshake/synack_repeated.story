@@ -15,4 +15,5 @@ seen from: A
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ShA
 B: LISTEN presumed > SYN-RECEIVED observed > ESTABLISHED assumed

@@ -15,4 +15,5 @@ opened: unanswered
 closed: none
 events: handshake.unanswered
 ended: end
+zeek: S0 S
 A: SYN-SENT observed > CLOSED timer

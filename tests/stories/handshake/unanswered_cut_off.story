@@ -10,3 +10,4 @@ opened: unanswered
 closed: none
 events: 
 ended: eof
+zeek: S0 S

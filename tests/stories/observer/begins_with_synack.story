@@ -12,5 +12,6 @@ taps: A, B, both, middle
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ^hADa
 A: SYN-SENT presumed > ESTABLISHED
 B: SYN-RECEIVED presumed > ESTABLISHED

@@ -15,4 +15,5 @@ taps: B
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ShAaD
 A: SYN-SENT > ESTABLISHED

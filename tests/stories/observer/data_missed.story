@@ -17,3 +17,5 @@ taps: both, A, B
 opened: three_way
 closed: abort, A resets by abort
 events: handshake.three_way, established, teardown.abort
+zeek: RSTO ShADaGR
+at B tampering: data_rstack

@@ -16,4 +16,5 @@ taps: B, middle
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S2 ShADaF
 A: SYN-SENT > ESTABLISHED

@@ -17,4 +17,5 @@ taps: B
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S2 ShAaFFgD
 A: SYN-SENT > ESTABLISHED

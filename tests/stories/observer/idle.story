@@ -14,3 +14,5 @@ opened: three_way
 closed: idle
 events: handshake.three_way, established, teardown.idle
 ended: idle
+zeek: S1 ShADa
+at middle tampering: psh

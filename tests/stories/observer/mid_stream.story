@@ -15,5 +15,6 @@ taps: A, B, both, middle
 opened: unseen
 closed: orderly, three segments, A first
 events: established, teardown.orderly
+zeek: SF DadAFf
 A: ESTABLISHED presumed > FIN-WAIT-1 > FIN-WAIT-2 > TIME-WAIT
 B: ESTABLISHED presumed > CLOSE-WAIT > LAST-ACK > CLOSED

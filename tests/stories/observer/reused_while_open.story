@@ -14,6 +14,8 @@ opened: three_way
 closed: silent
 events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
 ended: reused
+zeek: S1 ShADa
+at B tampering: psh
 
 ---- next connection, whose SYN waited for an answer: who gives it has no other any more | . CLOSED
 
@@ -24,3 +26,4 @@ ended: reused
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ShA

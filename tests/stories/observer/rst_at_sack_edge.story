@@ -14,4 +14,6 @@ taps: B
 opened: three_way
 closed: abort, A resets by abort
 events: handshake.three_way, established, teardown.abort
+zeek: RSTO ShADaR
+tampering: psh_rstack
 A: SYN-SENT > ESTABLISHED > CLOSED

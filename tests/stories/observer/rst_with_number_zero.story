@@ -15,4 +15,6 @@ taps: B
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: RSTO ShAaRD
+tampering: ack_rstack
 A: SYN-SENT > ESTABLISHED

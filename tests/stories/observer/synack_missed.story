@@ -13,6 +13,7 @@ taps: A, both
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S0 SADa
 A: SYN-SENT observed > ESTABLISHED inferred
 at A B: LISTEN presumed > SYN-RECEIVED inferred > ESTABLISHED inferred
 at both B: LISTEN presumed > SYN-RECEIVED inferred > ESTABLISHED observed

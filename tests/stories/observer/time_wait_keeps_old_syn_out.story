@@ -16,4 +16,5 @@ taps: B
 opened: three_way
 closed: orderly, three segments, B first
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAfFa
 A: SYN-SENT > ESTABLISHED > CLOSE-WAIT > LAST-ACK > CLOSED

@@ -17,4 +17,5 @@ taps: A
 opened: three_way
 closed: simultaneous, both first
 events: handshake.three_way, established, teardown.simultaneous
+zeek: SF ShAaFf
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > FIN-WAIT-1 > CLOSING assumed > TIME-WAIT assumed > CLOSED timer

@@ -21,3 +21,5 @@ taps: A, B, middle
 opened: three_way
 closed: simultaneous, both first
 events: handshake.three_way, established, teardown.simultaneous
+zeek: SF ShADdFfa
+at B zeek: SF ShADdfFa

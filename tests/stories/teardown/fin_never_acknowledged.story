@@ -16,4 +16,5 @@ taps: A
 opened: three_way
 closed: silent, A first
 events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
+zeek: S2 ShADaF
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > CLOSE-WAIT assumed

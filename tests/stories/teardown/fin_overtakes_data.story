@@ -17,3 +17,4 @@ taps: both, B, A, middle
 opened: three_way
 closed: orderly, four segments, A first
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAFaDTf

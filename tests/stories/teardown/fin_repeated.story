@@ -16,3 +16,4 @@ taps: A, B
 opened: three_way
 closed: orderly, three segments, A first
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAFf

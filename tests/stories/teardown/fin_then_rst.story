@@ -15,3 +15,4 @@ taps: both, A, B
 opened: three_way
 closed: fin_then_rst, A first, A resets by reply
 events: handshake.three_way, established, teardown.fin_then_rst
+zeek: RSTO ShAFadR

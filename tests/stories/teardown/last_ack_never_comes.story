@@ -16,5 +16,6 @@ taps: B
 opened: three_way
 closed: orderly, three segments, A first
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAFf
 A: SYN-SENT > ESTABLISHED > FIN-WAIT-1 > FIN-WAIT-2 > TIME-WAIT assumed > CLOSED timer
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > CLOSE-WAIT > LAST-ACK > CLOSED timer

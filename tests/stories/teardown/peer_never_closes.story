@@ -14,3 +14,4 @@ taps: both, A, middle
 opened: three_way
 closed: silent, A first
 events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
+zeek: S2 ShAFa

@@ -14,4 +14,5 @@ taps: both, B
 opened: three_way
 closed: orderly, three segments, A first, A resets by abort
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAFfR
 at B A: SYN-SENT > ESTABLISHED > FIN-WAIT-1 > FIN-WAIT-2 > TIME-WAIT > CLOSED

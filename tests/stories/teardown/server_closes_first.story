@@ -15,3 +15,4 @@ taps: both, A, B, middle
 opened: three_way
 closed: orderly, four segments, B first
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAfFa

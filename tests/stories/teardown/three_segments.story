@@ -14,3 +14,4 @@ taps: both, A, B, middle
 opened: three_way
 closed: orderly, three segments, A first
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAFf

@@ -17,4 +17,5 @@ taps: A
 opened: three_way
 closed: orderly, three segments, A first
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAFfar
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > CLOSE-WAIT > LAST-ACK > CLOSED

@@ -16,6 +16,7 @@ taps: B
 opened: three_way
 closed: orderly, three segments, B first
 events: handshake.three_way, established, teardown.orderly
+zeek: SF ShAfFaR
 A: SYN-SENT > ESTABLISHED > CLOSE-WAIT > LAST-ACK > CLOSED assumed
 
 ---- next connection
@@ -27,4 +28,5 @@ A: SYN-SENT > ESTABLISHED > CLOSE-WAIT > LAST-ACK > CLOSED assumed
 opened: rejected
 closed: none, B resets by reply
 events: handshake.rejected
+zeek: REJ Sr
 A: SYN-SENT > CLOSED assumed

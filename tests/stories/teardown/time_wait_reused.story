@@ -15,6 +15,7 @@ opened: three_way
 closed: orderly, three segments, B first
 events: handshake.three_way, established, teardown.orderly
 ended: reused
+zeek: SF ShAfFa
 
 ---- next connection
 
@@ -25,3 +26,4 @@ ended: reused
 opened: three_way
 closed: none
 events: handshake.three_way, established
+zeek: S1 ShA

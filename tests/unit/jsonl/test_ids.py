@@ -77,7 +77,7 @@ def test_ids_of_random_records_are_those_of_hashlib():
     chance = np.random.default_rng(8)
     sensors = ("a", "web-01", "ü" * 32)
     for n in (1, LANES - 1, LANES, 2 * LANES + 5):
-        records = records_from((chance.bytes(n * 320), b"", chance.bytes(n * 136), b""), sensors)
+        records = records_from((chance.bytes(n * 336), b"", chance.bytes(n * 136), b""), sensors)
         for rows in (records.flows, records.events):
             for row, ids in zip(rows, identify(rows, sensors), strict=True):
                 made = hex_id(ids["flow"]), hex_id(ids["view"]), community_id(ids["community"])

@@ -11,10 +11,18 @@ from synfin.wire.event_line import EVENT_MAX, EVIDENCE_MAX
 from synfin.wire.flow_line import FLOW_MAX, TRANSITION_MAX
 from synfin.wire.jsonl import event_lines, flow_lines
 from synfin.wire.segment import ACK, FIN, HIGHER, PSH, SYN
+from tests.support.json_records import HISTORY, records_from
 from tests.support.json_records import lines as lines_by_orjson
-from tests.support.json_records import records_from
 
 T = 1_760_000_000_000_000_000
+
+
+def history(text):
+    """Letters as three words of six, the last word the shortest."""
+    words = [0, 0, 0]
+    for i, letter in enumerate(text):
+        words[i // 6] = words[i // 6] << 5 | HISTORY.index(letter)
+    return words
 
 
 def one_flow():
@@ -30,6 +38,8 @@ def one_flow():
     row["syn_count"], row["synack_count"], row["validated"], row["completeness"] = 1, 2, 1, 31
     row["teardown"], row["segments"] = ev.TEARDOWNS.index("orderly"), ev.SEGMENTS.index("three")
     row["active_closer"], row["cause"], row["dropped"], row["log_n"] = 1, 0b110000, 3, 2
+    row["conn_state"], row["history"] = ev.CONN_STATES.index("SF"), history("ShADadFf+")
+    row["signature"], row["end_code"] = ev.SIGNATURES.index("ack_rst_rst"), 3
     row["alerts"] = 1 << EVENT_KINDS.index("alert.abnormal_teardown") | 1
     ends = row["ends"][0]
     ends["flags"] = SYN | ACK | PSH | FIN, ACK
@@ -82,7 +92,8 @@ def test_the_text_of_a_flow():
         f'"transitions":[{{"endpoint":"orig","to":"SYN-SENT","event":"TX_SYN","t_ns":{T}}},'
         f'{{"endpoint":"resp","to":"SYN-RECEIVED","event":"TX_SYNACK","t_ns":{T + 5},"lag_ns":6,'
         f'"packet_ns":{T + 4},"certainty":"inferred"}}],'
-        '"completeness":31,"capture_loss":{"dropped":3,"gap_bytes":3},"alerts":["alert.abnormal_teardown"]}'
+        '"conn_state":"SF","history":"ShADadFf+","completeness":31,"tampering":"ack_rst_rst","ipfix_end_reason":3,'
+        '"capture_loss":{"dropped":3,"gap_bytes":3},"alerts":["alert.abnormal_teardown"]}'
     )
 
 
@@ -176,9 +187,11 @@ def longest_flow():
         "active_closer": ev.SIDES,
         "by": ev.SIDES,
         "rst_form": ev.RST_FORMS,
+        "conn_state": ev.CONN_STATES,
+        "signature": ev.SIGNATURES,
     }
     indices = {name: index_of_longest(names) for name, names in enumerations.items()}
-    row = longest(FLOW_RECORD, family=6, orig=HIGHER, sensor=0, validated=0, log=0, log_n=1, **indices)
+    row = longest(FLOW_RECORD, family=6, orig=HIGHER, sensor=0, validated=0, end_code=3, log=0, log_n=1, **indices)
     for i in range(2):
         row["ends"][:, i] = longest(ev.ENDPOINT_SUMMARY, sack_permitted=0, timestamps=0)
     row["ends"]["state"] = index_of_longest(ev.STATES)
@@ -230,7 +243,7 @@ def test_the_longest_lines_fit_the_buffer():
 def test_what_a_producer_takes():
     chance = np.random.default_rng(4)
     records = records_from(
-        (chance.bytes(320 * 9), chance.bytes(32 * 20), chance.bytes(136 * 40), chance.bytes(32 * 50)), ("a", "b")
+        (chance.bytes(336 * 9), chance.bytes(32 * 20), chance.bytes(136 * 40), chance.bytes(32 * 50)), ("a", "b")
     )
     epochs = np.arange(1000, 1384)
     for lines, rows in ((flow_lines(records), records.flows), (event_lines(records), records.events)):
@@ -247,6 +260,6 @@ def test_what_a_producer_takes():
 
 def test_the_buffer_is_the_file():
     chance = np.random.default_rng(6)
-    records = records_from((chance.bytes(320 * 5), chance.bytes(32 * 5), b"", b""), ("a",))
+    records = records_from((chance.bytes(336 * 5), chance.bytes(32 * 5), b"", b""), ("a",))
     lines = flow_lines(records)
     assert lines.buffer.tobytes() == b"".join(value + b"\n" for value in lines.values())

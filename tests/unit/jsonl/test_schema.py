@@ -19,6 +19,9 @@ ENUMERATIONS = {
     ("flow", "properties.local"): ev.LOCAL,
     ("flow", "properties.local_how"): ev.LOCAL_HOW,
     ("flow", "properties.orient"): ev.ORIENT,
+    ("flow", "properties.conn_state"): ev.CONN_STATES,
+    ("flow", "properties.tampering"): ev.SIGNATURES,
+    ("flow", "properties.ipfix_end_reason"): (1, 2, 3, 4, 5),
     ("flow", "properties.alerts.items"): ALERTS,
     ("flow", "properties.handshake.properties.kind"): ev.HANDSHAKES,
     ("flow", "properties.teardown.properties.kind"): ev.TEARDOWNS,
@@ -75,7 +78,7 @@ def strict(node):
 @pytest.fixture(scope="module")
 def lines():
     chance = np.random.default_rng(12)
-    data = tuple(chance.bytes(n) for n in (320 * 150, 32 * 800, 136 * 400, 32 * 1500))
+    data = tuple(chance.bytes(n) for n in (336 * 150, 32 * 800, 136 * 400, 32 * 1500))
     records = records_from(data, ("web-01", "db"))
     return {
         "flow": [json.loads(value) for value in flow_lines(records).values()],
