@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 PAGES: Final = ("README.md", "docs/first-capture.md", "docs/what-a-tap-can-know.md")
 STATES_PAGE: Final = "docs/states.md"
 EVENTS_PAGE: Final = "docs/events.md"
+NAMES_PAGE: Final = "docs/names.md"
 
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PROMPT: Final = "$ "
@@ -118,6 +119,69 @@ def events_page() -> str:
     return _EVENTS.format(index="\n".join(index), kinds="\n".join(sections).rstrip())
 
 
+_NAMES: Final = """\
+# Names that other tools give
+
+Made by `python docs/make.py` from `synfin/wire/names.py`. Beside the states of both endpoints a flow record has these
+names, so that it can be laid beside what other tools write. None of them is evidence for a state.
+[Reading synfin next to Zeek and Wireshark](zeek-and-wireshark.md) says where those would write something else.
+
+## `conn_state`
+As Zeek's `conn.log`. It goes by what the two ends sent, believed or not: a forged RST resets.
+
+| name | means |
+|---|---|
+{states}
+
+## `history`
+As Zeek's: a letter for each kind of segment in the order of first sight, upper case for what the originator sent.
+
+| letter | means | another one for |
+|---|---|---|
+{letters}
+
+## `end_reason` and `ipfix_end_reason`
+Why the record was written, and IPFIX's flowEndReason, information element 136.
+
+| `end_reason` | means | `ipfix_end_reason` |
+|---|---|---|
+{reasons}
+
+| `ipfix_end_reason` | means |
+|---|---|
+{codes}
+
+## `tampering`
+Which signature of connection tampering (SIGCOMM 2023) the originator's first ten packets bear, null for none. It is a
+label and no verdict: scans, crashes and closed browser tabs make the same. There is none where the originator is on the
+capturing host, which knows what it sent. Of the 19 signatures three are one here, `psh_rst_rst`: they differ in the
+acknowledgment number of a RST without ACK, which a sensor does not send.
+
+| name | the originator sent | and then |
+|---|---|---|
+{signatures}
+"""
+
+
+def names_page() -> str:
+    """Text of docs/names.md."""
+    from synfin.wire import names  # noqa: PLC0415  reads numpy
+    from synfin.wire.event import IPFIX_END_REASONS, SIGNATURES  # noqa: PLC0415
+
+    signatures = [name.partition("_") for name in SIGNATURES if name]
+    parts = {
+        "states": [f"| `{name}` | {means} |" for name, means in names.CONN_STATES.items()],
+        "letters": [f"| `{letter}` | {means} | {again} |" for letter, (means, again) in names.HISTORY.items()],
+        "reasons": [f"| `{name}` | {means} | {IPFIX_END_REASONS[name]} |" for name, means in names.END_REASONS.items()],
+        "codes": [f"| {code} | {means} |" for code, means in names.IPFIX.items()],
+        "signatures": [
+            f"| `{stage}{sign}{resets}` | {names.STAGES[stage]} | {names.RESETS[resets]} |"
+            for stage, sign, resets in signatures
+        ],
+    }
+    return _NAMES.format(**{name: "\n".join(lines) for name, lines in parts.items()})
+
+
 def commands(page: str) -> list[str]:
     """Command lines of the `console` blocks of a page's text."""
     lines = "".join(_BLOCK.findall(page)).splitlines()
@@ -147,6 +211,7 @@ def main() -> None:
     """Write the pages."""
     (ROOT / STATES_PAGE).write_text(states_page(), encoding="utf-8")
     (ROOT / EVENTS_PAGE).write_text(events_page(), encoding="utf-8")
+    (ROOT / NAMES_PAGE).write_text(names_page(), encoding="utf-8")
     for name in PAGES:
         page = (ROOT / name).read_text(encoding="utf-8")
         (ROOT / name).write_text(filled(page), encoding="utf-8")

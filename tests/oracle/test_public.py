@@ -31,19 +31,16 @@ REFERENCE = FOLDER / "public-reference"
 # Connections where Wireshark counts or sees others than we do, by file, and why.
 OTHERWISE = {
     "ndpi__edonkey.pcap": (1, "a FIN that is repeated after the record was written begins a record of its own"),
-    "ndpi__fuzz-2006-06-26-2594.pcap": (2, "damaged headers"),
+    "ndpi__fuzz-2006-06-26-2594.pcap": (1, "damaged headers"),
     "ndpi__reasm_crash_anon.pcapng": (1, "segments long after a RST begin a record of their own"),
     "suri__bug-4571-06__ipv4_over_ipv6.pcap": (1, "a tunnel"),
     "suri__bug-5633-gre-02__gre-sample.pcap": (1, "a tunnel"),
-    "suri__bug-76__input.pcap": (7, "data offsets beyond the packet"),
+    "suri__bug-76__input.pcap": (1, "data offsets beyond the packet"),
     "suri__defrag__frag-ip-tcp-syn.pcap": (1, "fragments of 8 bytes"),
-    "suri__drop-protocol-change__input.pcap": (2, "data offsets below 5"),
     "tcpdump__bgp_vpn_attrset.pcap": (1, "link type 9, PPP"),
     "tcpdump__mptcp-tcprst.pcap": (1, "a RST about no connection"),
-    "zeek__bigtransfer.pcap": (2, "a SYN that the FTP dissector had foretold is not counted there"),
     "zeek__handshake-reorder.pcap": (1, "a SYN that was captured after its SYN,ACK is not counted there"),
     "zeek__ipv6-http-atomic-frag.pcap": (1, "a SYN that was captured after its SYN,ACK is not counted there"),
-    "zeek__ipv6.pcap": (3, "a SYN that the FTP dissector had foretold is not counted there"),
 }
 
 # Rows of Zeek that say something else, by file, and why.
@@ -110,7 +107,7 @@ def test_connections_and_completeness_are_those_of_wireshark():
         assert other <= OTHERWISE.get(name, (0, ""))[0], f"{name}: {want - have} are {have - want} here"
         equal[True] += sum((want & have).values())
         equal[False] += other
-    assert equal[True] > 560
+    assert equal[True] >= 597
     assert equal[False] <= sum(number for number, _ in OTHERWISE.values())
 
 
@@ -157,5 +154,5 @@ def test_names_and_histories_are_those_of_zeek():
         same, rest = matching(run)
         equal += same
         other.update(name for name, *_ in rest)
-    assert equal >= 144
+    assert equal >= 145
     assert {name: (number, ZEEK_OTHERWISE.get(name, (0, ""))[1]) for name, number in other.items()} == ZEEK_OTHERWISE

@@ -8,8 +8,20 @@ from functools import cache
 
 import pytest
 
-from docs.make import EVENTS_PAGE, PAGES, ROOT, STATES_PAGE, commands, events_page, filled, states_page
+from docs.make import (
+    EVENTS_PAGE,
+    NAMES_PAGE,
+    PAGES,
+    ROOT,
+    STATES_PAGE,
+    commands,
+    events_page,
+    filled,
+    names_page,
+    states_page,
+)
 from synfin.cli import COMMANDS
+from synfin.wire import event, names
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -53,6 +65,14 @@ def test_the_page_of_states_is_what_the_table_says():
 
 def test_the_page_of_events_is_what_their_table_and_the_stories_say():
     assert read(EVENTS_PAGE) == events_page(), "python docs/make.py writes it"
+
+
+def test_the_page_of_names_is_what_their_tables_say_and_these_have_all_names():
+    assert read(NAMES_PAGE) == names_page(), "python docs/make.py writes it"
+    assert set(names.CONN_STATES) == set(event.CONN_STATES)
+    assert set(names.HISTORY) == {*event.HISTORY_LETTERS.lower().strip(), "+"}
+    assert set(names.END_REASONS) == set(event.END_REASONS) == set(event.IPFIX_END_REASONS)
+    assert set(event.IPFIX_END_REASONS.values()) <= set(names.IPFIX)
 
 
 @pytest.mark.parametrize("name", PAGES)
