@@ -4,13 +4,24 @@ from typing import Any, Final
 
 import numpy as np
 
-from processor.tcp.figure5 import TX_FIN
+from processor.tcp.figure5 import (
+    CLOSE_WAIT,
+    CLOSING,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    LAST_ACK,
+    T_STATE,
+    TX_FIN,
+)
 from processor.tcp.layout import (
     BAD_ACK,
+    EVENT_CLOSE_WAIT,
     EVENT_ESTABLISHED,
     EVENT_HANDSHAKE,
+    EVENT_STUCK,
     EVENT_TEARDOWN,
     FIN_GUESSED,
+    GONE,
     LOG_ROWS,
     MISSED,
     NO_STEP,
@@ -40,9 +51,9 @@ from processor.tcp.story import (
     role_of,
     teardown,
 )
-from processor.tcp.timers import is_over
+from processor.tcp.timers import is_over, one_sided
 from synfin.compiled import inner
-from synfin.wire.event import EVENT_KINDS, HANDSHAKES, TEARDOWNS
+from synfin.wire.event import EVENT_KINDS, HANDSHAKES, STATES, TEARDOWNS
 from synfin.wire.segment import ACK, FIN, RST, SYN
 
 LOG_MAX: Final = 512  # transitions of one view; beyond them states are kept and no longer logged
@@ -70,6 +81,18 @@ def _chain(pool: Any, block: Any, tail: Any) -> Any:
     if tail != _NONE:
         pool[tail]["next"] = block
     return following
+
+
+KIND_OF_STUCK: Final = np.zeros(len(STATES), np.uint8)  # by state; 0 where there is no such event
+for _state, _name in (
+    (CLOSE_WAIT, "close_wait"),
+    (FIN_WAIT_1, "fin_wait1"),
+    (FIN_WAIT_2, "fin_wait2"),
+    (CLOSING, "closing"),
+    (LAST_ACK, "last_ack"),
+):
+    KIND_OF_STUCK[_state] = EVENT_KINDS.index(f"stuck.{_name}")
+FIN_REPEATS_MIN: Final = 3
 
 
 @inner
@@ -154,6 +177,8 @@ def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
             _raise_transition(core, view, done)
         if done["event"] == TX_FIN and not view["first_closer"]:
             view["first_closer"] = 1 + np.int64(done["side"])
+        if done["event"] == T_STATE:
+            _raise_timed_out(core, view, done, now_ns)
         certainty = max(certainty, np.int64(done["certainty"]))
         _log(core, view, done)
     if work["reset_by"] == NOBODY:
@@ -184,6 +209,28 @@ def _raise_transition(core: Any, view: Any, done: Any) -> None:
     event["endpoint"] = 0 if np.uint64(done["side"]) == originator(view) else 1
     event["to"] = done["to"]
     event["event"] = done["event"]
+
+
+@inner
+def raise_stuck(core: Any, view: Any, me: Any, state: Any, now_ns: Any) -> None:
+    """Tell that the endpoint has been in a state for too long, once; a view of one direction proves nothing."""
+    kind = KIND_OF_STUCK[np.uint64(state)]
+    bit = (EVENT_CLOSE_WAIT if state == CLOSE_WAIT else EVENT_STUCK) << np.int64(me["side"])
+    if not kind or view["events"] & bit or one_sided(view):
+        return
+    k = 1 if view["events"] & (EVENT_STUCK | EVENT_STUCK << 1) and state == CLOSING else 0
+    view["events"] |= np.uint8(bit)
+    event = write_event(core, view, kind, now_ns, k)
+    _fill_ending(view, event, me["last_certainty"])
+    event["by"] = role_of(view, 1 + np.int64(me["side"]))
+    write_evidence(core, view, event, True)
+
+
+@inner
+def _raise_timed_out(core: Any, view: Any, done: Any, now_ns: Any) -> None:
+    me = view["ends"][np.uint64(done["side"])]
+    if me["last_event"] == T_STATE and (me["last_from"] == FIN_WAIT_2 or me["fin_repeats"] >= FIN_REPEATS_MIN):
+        raise_stuck(core, view, me, me["last_from"], now_ns)
 
 
 @inner
@@ -227,7 +274,8 @@ def _raise_ended(core: Any, view: Any, now_ns: Any, certainty: Any, reason: Any)
     view["events"] |= EVENT_TEARDOWN
     event = write_event(core, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, 0)
     _fill_ending(view, event, certainty)
-    abnormal = kind in (TD_ABORT, TD_SILENT)
+    bits = np.int64(view["ends"][_NONE]["bits"]) | np.int64(view["ends"][_ONE]["bits"])
+    abnormal = kind == TD_ABORT or (kind == TD_SILENT and bits & GONE)
     write_evidence(core, view, event, True)
     if abnormal and _loss_free(core, view):
         view["alerts"] |= np.uint64(1 << KIND_ALERT)

@@ -11,7 +11,7 @@ import numpy as np
 from processor.tcp.acceptable import receive
 from processor.tcp.evidence import transmit
 from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT
-from processor.tcp.filing import LOG_MAX, file_steps, note_packet
+from processor.tcp.filing import LOG_MAX, file_steps, note_packet, raise_stuck
 from processor.tcp.heap import queue_move
 from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release, round_trip
 from processor.tcp.incarnation import ends_unseen, incarnation, opens, renew, side_of, unanswered, verdict
@@ -34,7 +34,7 @@ from processor.tcp.layout import (
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, OBSERVED, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
-from processor.tcp.timers import SYN_SENT_NS, expire, state_deadline, view_deadline
+from processor.tcp.timers import SYN_SENT_NS, expire, state_deadline, stuck_deadline, view_deadline
 from processor.tcp.views import close_view, learn_vantage, open_view, settle
 from processor.tcp.zeek import bad_checksum
 from synfin.compiled import compiled, inner
@@ -360,6 +360,8 @@ def _time_out(core: Any, v: Any, now: Any) -> Any:
     view, work = core.views[v], core.work[_NONE]
     for side in range(2):
         me = view["ends"][np.uint64(side)]
+        if stuck_deadline(view, me) <= now:
+            raise_stuck(core, view, me, CLOSE_WAIT, now)
         if state_deadline(view, me) <= now:
             if me["state"] == ESTABLISHED or me["state"] == CLOSE_WAIT:
                 close_view(core, v, IDLE)

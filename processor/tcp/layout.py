@@ -176,6 +176,8 @@ assert DEADLINE.itemsize == 32
 EVENT_ESTABLISHED: Final = 0x01
 EVENT_HANDSHAKE: Final = 0x02
 EVENT_TEARDOWN: Final = 0x04
+EVENT_STUCK: Final = 0x08  # and the next bit: of the lower end, of the higher
+EVENT_CLOSE_WAIT: Final = 0x20  # as above
 
 HOLD: Final = np.dtype(
     [

@@ -22,13 +22,14 @@ from processor.tcp.figure5 import (
 )
 from processor.tcp.heap import NEVER_NS
 from processor.tcp.hold import hold_deadline, round_trip
-from processor.tcp.layout import VIEW_OVER
-from processor.tcp.step import ASSUMED, TIMER, keeps_silent, stamp, step
+from processor.tcp.layout import EVENT_CLOSE_WAIT, VIEW_OVER
+from processor.tcp.step import ASSUMED, INFERRED, TIMER, keeps_silent, stamp, step
 from synfin.compiled import inner
 
 SECOND: Final = 1_000_000_000
 SYN_SENT_NS: Final = 70 * SECOND  # after the last SYN; Linux's longest gap between two is 64 s
 SYN_RECEIVED_NS: Final = 40 * SECOND  # after the last SYN,ACK; Linux waits 32 s after its fifth
+CLOSE_WAIT_NS: Final = 60 * SECOND  # without a segment of its own; then it is told, once
 FIN_WAIT_2_NS: Final = 60 * SECOND  # tcp_fin_timeout
 TIME_WAIT_NS: Final = 60 * SECOND  # TCP_TIMEWAIT_LEN, where RFC 9293 has 2 MSL of two minutes each
 CLOSING_NS: Final = 120 * SECOND  # FIN-WAIT-1, CLOSING and LAST-ACK: beyond Linux's retries of an orphan
@@ -85,6 +86,15 @@ def state_deadline(view: Any, me: Any) -> Any:
 
 
 @inner
+def stuck_deadline(view: Any, me: Any) -> Any:
+    """When an endpoint in CLOSE-WAIT has sent nothing for too long; NEVER_NS where that was told, or is not sure."""
+    told = np.int64(view["events"]) & EVENT_CLOSE_WAIT << np.int64(me["side"])
+    if me["state"] != CLOSE_WAIT or told or me["last_certainty"] > INFERRED or one_sided(view):
+        return np.int64(NEVER_NS)
+    return max(np.int64(me["state_ns"]), np.int64(me["last_ns"])) + CLOSE_WAIT_NS
+
+
+@inner
 def expire(work: Any, view: Any, me: Any, now_ns: Any) -> None:
     """The timer of the endpoint's state has ended."""
     if me["state"] in (FIN_WAIT_1, CLOSING, LAST_ACK) and keeps_silent(me):
@@ -104,7 +114,7 @@ def view_deadline(holds: Any, view: Any) -> Any:
     deadline = np.int64(NEVER_NS)
     for side in range(2):
         me = view["ends"][np.uint64(side)]
-        deadline = min(deadline, state_deadline(view, me), hold_deadline(holds, view, me))
+        deadline = min(deadline, state_deadline(view, me), stuck_deadline(view, me), hold_deadline(holds, view, me))
     if view["tentative"]:
         deadline = min(deadline, holds[np.uint64(view["tentative"])]["segment"]["t_ns"] + SYN_SENT_NS)
     return deadline

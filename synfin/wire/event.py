@@ -147,6 +147,11 @@ EVENT_KINDS: Final = (
     "teardown.reused",
     "revised",
     "alert.abnormal_teardown",
+    "stuck.close_wait",
+    "stuck.fin_wait1",
+    "stuck.fin_wait2",
+    "stuck.closing",
+    "stuck.last_ack",
 )
 
 # What names a view: the first columns of every record, from which the ids are made (ids.py).

@@ -111,8 +111,22 @@ KINDS: Final = {
     "alert.abnormal_teardown": Kind(
         "alert",
         "Beside `teardown.abort` and `teardown.silent`: somebody may want to look.",
-        "Not raised when packets of the connection, or of its sensor while it lasted, were lost to the capture.",
+        "Not raised when packets of the connection, or of its sensor while it lasted, were lost to the capture, nor "
+        "for an end that only a timer tells.",
     ),
+    "stuck.close_wait": Kind(
+        "warn",
+        "For 60 s an endpoint in CLOSE-WAIT has sent nothing: its program has not closed. `by` says which endpoint.",
+        "A half-closed connection may have nothing to say for so long.",
+    ),
+    "stuck.fin_wait1": Kind("warn", "A FIN, repeated three times or more, was not acknowledged for 120 s."),
+    "stuck.fin_wait2": Kind(
+        "notice",
+        "For 60 s the peer of a closed endpoint has not closed its own side: Linux forgets an orphan then.",
+        "Where the program only shut down its sending side, the kernel waits on; what it sends later takes this back.",
+    ),
+    "stuck.closing": Kind("warn", "As `stuck.fin_wait1`, where the FINs have crossed."),
+    "stuck.last_ack": Kind("warn", "As `stuck.fin_wait1`, of the second FIN."),
 }
 SEVERITY_OF_KIND: Final = tuple(SEVERITIES.index(KINDS[kind].severity) for kind in EVENT_KINDS)
 assert set(KINDS) == set(EVENT_KINDS)

@@ -11,11 +11,13 @@ taps: A
 0.110    ... > A  [F.] seq 1, ack 1        | CLOSING       .
 0.111    A > ...  [.] seq 2, ack 2         | .             .
 0.400    A > ...  [F.] seq 1, ack 2        | .             .
-121.000  (two minutes later)               | CLOSED        .
+1.000    A > ...  [F.] seq 1, ack 2        | .             .
+2.200    A > ...  [F.] seq 1, ack 2        | .             .
+123.000  (two minutes later)               | CLOSED        .
 140.000  (nothing more)                    | .             .
 
 opened: three_way
 closed: simultaneous, both first
-events: handshake.three_way, established, teardown.simultaneous
+events: handshake.three_way, established, stuck.closing, teardown.simultaneous
 zeek: SF ShAaFf
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > FIN-WAIT-1 > CLOSING assumed > TIME-WAIT assumed > CLOSED timer

@@ -10,11 +10,13 @@ taps: A
 0.020    B > A  [.] seq 1, ack 11          | .             .
 0.100    A > ...  [F.] seq 11, ack 1       | FIN-WAIT-1    .
 0.400    A > ...  [F.] seq 11, ack 1       | .             .
-121.000  (two minutes later)               | CLOSED        .
+1.000    A > ...  [F.] seq 11, ack 1       | .             .
+2.200    A > ...  [F.] seq 11, ack 1       | .             .
+123.000  (two minutes later)               | CLOSED        .
 140.000  (nothing more)                    | .             .
 
 opened: three_way
 closed: silent, A first
-events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
+events: handshake.three_way, established, stuck.fin_wait1, teardown.silent
 zeek: S2 ShADaF
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > CLOSE-WAIT assumed

@@ -9,13 +9,15 @@ taps: B
 0.020    A > B    [F.] seq 1, ack 1        | .             CLOSE-WAIT
 0.030    B > A    [F.] seq 1, ack 2        | .             LAST-ACK
 0.240    B > ...  [F.] seq 1, ack 2        | .             .
+0.640    B > ...  [F.] seq 1, ack 2        | .             .
+1.440    B > ...  [F.] seq 1, ack 2        | .             .
 70.000   (a minute later)                  | .             .
-121.000  (two minutes later)               | .             CLOSED
+122.000  (two minutes later)               | .             CLOSED
 140.000  (nothing more)                    | .             .
 
 opened: three_way
 closed: orderly, three segments, A first
-events: handshake.three_way, established, teardown.orderly
+events: handshake.three_way, established, stuck.last_ack, teardown.orderly
 zeek: SF ShAFf
 A: SYN-SENT > ESTABLISHED > FIN-WAIT-1 > FIN-WAIT-2 > TIME-WAIT assumed > CLOSED timer
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > CLOSE-WAIT > LAST-ACK > CLOSED timer

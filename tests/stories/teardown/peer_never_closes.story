@@ -8,10 +8,12 @@ taps: both, A, middle
 0.011   A > B  [.] seq 1, ack 1            | .             ESTABLISHED
 0.020   A > B  [F.] seq 1, ack 1           | FIN-WAIT-1    CLOSE-WAIT
 0.030   B > A  [.] seq 1, ack 2            | FIN-WAIT-2    .
+0.050   B > A  [P.] seq 1:11, ack 2        | .             .
+0.051   A > B  [.] seq 2, ack 11           | .             .
 61.000  (a minute later)                   | CLOSED        .
 99.000  (nothing more)                     | .             .
 
 opened: three_way
 closed: silent, A first
-events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
-zeek: S2 ShAFa
+events: handshake.three_way, established, stuck.close_wait, stuck.fin_wait2, teardown.silent
+zeek: S2 ShAFad
