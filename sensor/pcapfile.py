@@ -53,6 +53,7 @@ _MAGICS: Final = {  # of a pcap file: ns in a unit of the fraction, bytes of a r
 }
 _OPTION_TSRESOL: Final = 9
 _OPTION_TSOFFSET: Final = 14
+_CELLS: Final = {field: place for place, field in enumerate(CURSOR.names or ())}
 _U64_MAX: Final = 2**64 - 1
 _NS_MAX: Final = 2**63 - 1
 _REASONS: Final = {
@@ -155,6 +156,7 @@ class _Reader:
         self._buffer = np.empty(BUFFER_BYTES, np.uint8)
         self._base = 0  # place in the file of the buffer's first byte
         self._cursor = np.zeros(1, CURSOR)
+        self._cells = self._cursor.view(np.uint64).data  # the same, at a third of the cost of numpy's way
         self._interfaces = np.zeros(8, INTERFACE)
         self._order = "<"
         self._ended = False
@@ -169,7 +171,7 @@ class _Reader:
             raise CaptureError(f"{self._file.name}: cannot be read as a capture file: {why}") from error
         more = True
         while more:
-            frames = np.zeros(BLOCK_FRAMES, FRAME)
+            frames = np.empty(BLOCK_FRAMES, FRAME)
             try:
                 more = self._fill(frames)
             except (_CorruptError, OSError) as error:
@@ -187,11 +189,11 @@ class _Reader:
         return f"{self._file.name}: at byte {at}, after {n} frames: {why}"
 
     def _get(self, field: str) -> int:
-        return int(self._cursor[field][0])
+        return self._cells[_CELLS[field]]
 
     def _set(self, **fields: int) -> None:
         for field, value in fields.items():
-            self._cursor[field] = value
+            self._cells[_CELLS[field]] = value
 
     def _fill(self, frames: npt.NDArray[np.void]) -> bool:
         """Walk until there are frames; False at the end of the file."""

@@ -80,9 +80,25 @@ def load32(buffer: Any, at: Any, swapped: Any) -> Any:
     return (b3 << _U24) | (b2 << _U16) | (b1 << _U8) | b0
 
 
+@leaf
+def _write_frame(frame: Any, at: Any, caplen: Any, wirelen: Any, link: Any) -> None:
+    """Write all columns but time and direction: zeroing whole blocks of rows beforehand costs more."""
+    frame["offset"] = at
+    frame["caplen"] = caplen
+    frame["wirelen"] = max(wirelen, caplen)
+    frame["link"] = link
+    frame["vlan_tci"] = _U0
+    frame["vlan_tpid"] = _U0
+    frame["checksum"] = _U0
+    frame["flags"] = _U0
+    pad = frame["pad"]
+    for i in range(3):
+        pad[np.uint64(i)] = _U0
+
+
 @compiled
 def walk_pcap(buffer: Any, cursor: Any, frames: Any) -> None:
-    """Write one FRAME for each whole pcap record; `cursor` is CURSOR[1] and is moved on; `frames` come zeroed."""
+    """Write one FRAME for each whole pcap record; `cursor` is CURSOR[1] and is moved on."""
     c = cursor[0]
     at, end, n = c["at"], c["end"], c["n"]
     swapped, fraction, link = c["swapped"] != _U0, c["fraction_ns"], c["link"]
@@ -103,10 +119,8 @@ def walk_pcap(buffer: Any, cursor: Any, frames: Any) -> None:
         wirelen = load32(buffer, at + _U12, swapped)
         frame = frames[n]
         frame["t_ns"] = load32(buffer, at, swapped) * _SECOND + load32(buffer, at + _U4, swapped) * fraction
-        frame["offset"] = at + header
-        frame["caplen"] = caplen
-        frame["wirelen"] = max(wirelen, caplen)
-        frame["link"] = link
+        frame["direction"] = _U0
+        _write_frame(frame, at + header, caplen, wirelen, link)
         n += _U1
         at += header + caplen
     c["at"], c["n"], c["status"] = at, n, status
@@ -183,10 +197,7 @@ def _packet_block(buffer: Any, kind: Any, total: Any, cursor: Any, interfaces: A
         cursor["value"] = caplen
         return np.uint64(WALK_BAD_LENGTH)
     frame["t_ns"] = cursor["t_ns"]
-    frame["offset"] = data
-    frame["caplen"] = caplen
-    frame["wirelen"] = max(wirelen, caplen)
-    frame["link"] = interface["link"]
+    _write_frame(frame, data, caplen, wirelen, interface["link"])
     return np.uint64(WALK_MORE)
 
 
