@@ -8,9 +8,10 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from sensor.frames import DIRECTION_RECEIVED, DIRECTION_SENT, DIRECTION_UNKNOWN
 from synfin.compiled import compiled, leaf
 from synfin.errors import UsageError
-from synfin.wire.segment import HIGHER, HOW_ADDRESSES, HOW_OPTION, HOW_UNKNOWN, LOWER
+from synfin.wire.segment import BOTH, HIGHER, HOW_ADDRESSES, HOW_CAPTURE, HOW_OPTION, HOW_UNKNOWN, LOWER
 
 NETWORK: Final = np.dtype(
     [
@@ -63,6 +64,29 @@ class LocalAddresses:
 
 # What needs no list. `local_how` stays HOW_UNKNOWN, which the records call "inferred".
 LOOPBACK: Final = LocalAddresses.parse("127.0.0.0/8,::1", HOW_UNKNOWN)
+
+
+_NO_DIRECTION, _SENT, _RECEIVED = (np.uint64(n) for n in (DIRECTION_UNKNOWN, DIRECTION_SENT, DIRECTION_RECEIVED))
+_BOTH = np.uint64(BOTH)
+
+
+@leaf
+def capture_says(direction: Any, sender: Any, one_host: Any, row: Any) -> None:
+    """Say which end sent, and which is this host's as far as the capture knows: sent means the source's address.
+
+    `one_host`: the same address is at both ends, so both are local.
+    """
+    local = _BOTH
+    if direction == _NO_DIRECTION:
+        local = _U0
+    elif not one_host:
+        if direction == _SENT:
+            local = sender
+        elif direction == _RECEIVED:
+            local = sender ^ _BOTH
+    row["sender"] = sender
+    row["local"] = local
+    row["local_how"] = np.uint64(HOW_UNKNOWN if direction == _NO_DIRECTION else HOW_CAPTURE)
 
 
 @leaf

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sensor.frames import CHECKSUM_UNKNOWN
-from sensor.headers import PROTOCOL_TCP, ip_packet, link_header, load16
+from sensor.headers import PROTOCOL_TCP, load16
+from sensor.tunnels import innermost
 from synfin.compiled import compiled, leaf
 from synfin.wire.segment import CSUM_BAD, CSUM_OK, CSUM_UNKNOWN, HIGHER, MARK_FRAGMENT, TCP
 
@@ -65,11 +66,8 @@ def _verify(buffer: Any, frame: Any, packet: Any) -> Any:
 
     Offload is seen by what it leaves in the field: the pseudo header's sum alone (Linux), or nothing.
     """
-    start = np.uint64(frame["offset"])
-    end = start + np.uint64(frame["caplen"])
-    packet["at"] = start
-    ethertype = link_header(buffer, np.uint64(frame["link"]), end, packet)
-    ip_packet(buffer, ethertype, end, start + np.uint64(frame["wirelen"]), packet)
+    innermost(buffer, frame, packet)
+    end = np.uint64(frame["offset"]) + np.uint64(frame["caplen"])
     at, carried = packet["at"], packet["carried"]
     if at + carried > end or packet["marks"] & np.uint64(MARK_FRAGMENT) != _U0:
         return _NOT_KNOWN

@@ -7,9 +7,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sensor.addresses import LOOPBACK, LocalAddresses, mark_local
+from sensor.addresses import LOOPBACK, LocalAddresses, capture_says, mark_local
 from sensor.checksum import verify_checksums
-from sensor.flowindex import GROUP, FlowIndex, find_flow, flow_index, look_up
+from sensor.duplicates import mark_copy, recent_segments
+from sensor.flowindex import GROUP, FlowIndex, find_flow, flow_index, hash_flows, want, warm
 from sensor.frames import (
     CHECKSUM_VALID,
     DIRECTION_RECEIVED,
@@ -32,17 +33,18 @@ from sensor.headers import (
     PROTOCOL_TCP,
     TRUNCATED,
     ip_packet,
-    link_header,
     load16,
     load32,
 )
-from sensor.options import read_options
-from synfin.compiled import compiled, leaf
+from sensor.options import no_options, read_options
+from sensor.plain import plain_segment
+from sensor.tunnels import innermost
+from synfin.compiled import compiled, inner, leaf
 from synfin.wire.segment import (
     ACK,
     BOTH,
     CSUM_OK,
-    HOW_CAPTURE,
+    FLOW,
     ICMP,
     MARK_OPTIONS_CUT,
     SEGMENT,
@@ -58,31 +60,12 @@ _SENT, _RECEIVED = np.uint64(DIRECTION_SENT), np.uint64(DIRECTION_RECEIVED)
 _BOTH = np.uint64(BOTH)
 _FLAGS = np.uint64(0x0FFF)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
-_ICMP_ROW: Final = OUTCOMES  # place of its count, behind the outcomes; GOOD counts all rows
-_FIRST: Final = OUTCOMES + 1  # not a count: the number of the block's first frame
-_COUNTS: Final = OUTCOMES + 2
+# Places behind the outcomes, of which GOOD counts all rows: ICMP rows, flows, the number of the block's first frame,
+# and nothing of use, which keeps the compiler from dropping reads that only warm the cache.
+_ICMP_ROW, _FLOWS, _FIRST, _WARMTH = (np.uint64(OUTCOMES + k) for k in range(4))
+_COUNTS: Final = OUTCOMES + 4
 _GROUP = np.uint64(GROUP)
 _TOUCHED = np.uint64(66)  # bytes of the headers of most segments, from Ethernet to timestamps
-
-
-@leaf
-def _clear_columns(row: Any) -> None:
-    """Zero what only some rows have; the array comes as the allocator left it."""
-    row["tsval"] = _U0
-    row["tsecr"] = _U0
-    sack = row["sack"]
-    for i in range(8):
-        sack[np.uint64(i)] = _U0
-    row["mss"] = _U0
-    row["options"] = _U0
-    row["wscale"] = _U0
-    row["sack_n"] = _U0
-    row["tfo_len"] = _U0
-    row["mptcp"] = _U0
-    row["mptcp_reason"] = _U0
-    row["icmp_type"] = _U0
-    row["icmp_code"] = _U0
-    row["checksum"] = _U0
 
 
 @leaf
@@ -167,37 +150,27 @@ def _packet_columns(packet: Any, row: Any) -> None:
     row["ip_id"] = packet["ip_id"]
     row["ttl"] = packet["ttl"]
     row["tos"] = packet["tos"]
+    row["checksum"] = _U0
 
 
 @leaf
-def _end_at(address_0: Any, address_1: Any, key: Any) -> Any:
+def _end_at(address_0: Any, address_1: Any, sender: Any, quoted: Any) -> Any:
     """Which end of the flow has this address: LOWER, HIGHER, BOTH, or NONE for a router's."""
     end = _U0
-    if address_0 == key["source_0"] and address_1 == key["source_1"]:
-        end |= key["sender"] if key["sender"] != _U0 else _BOTH
-    if address_0 == key["target_0"] and address_1 == key["target_1"]:
-        end |= key["sender"] ^ _BOTH
+    if address_0 == quoted["source_0"] and address_1 == quoted["source_1"]:
+        end |= sender if sender != _U0 else _BOTH
+    if address_0 == quoted["target_0"] and address_1 == quoted["target_1"]:
+        end |= sender ^ _BOTH
     return end
 
 
 @leaf
-def _end_columns(packet: Any, key: Any, row: Any) -> None:
-    """Say which end sent, and which is this host's as far as the capture knows: sent means the source's address.
-
-    An address that is at both ends is one host, so both are local. `key` is the packet that gave the flow.
-    """
-    direction = packet["direction"]
-    row["sender"] = key["sender"]
-    row["local_how"] = np.uint64(HOW_CAPTURE)
-    if direction == _SENT:
-        row["local"] = _end_at(packet["source_0"], packet["source_1"], key)
-    elif direction == _RECEIVED:
-        row["local"] = _end_at(packet["target_0"], packet["target_1"], key)
-    elif direction == _U0:
-        row["local"] = _U0
-        row["local_how"] = _U0
-    else:
-        row["local"] = _BOTH
+def _who_was_told(packet: Any, quoted: Any, sender: Any, row: Any) -> None:
+    """Correct which end of an ICMP error's flow is local: it is the error that was sent or received here."""
+    if packet["direction"] == _SENT:
+        row["local"] = _end_at(packet["source_0"], packet["source_1"], sender, quoted)
+    elif packet["direction"] == _RECEIVED:
+        row["local"] = _end_at(packet["target_0"], packet["target_1"], sender, quoted)
 
 
 @leaf
@@ -213,72 +186,89 @@ def _touch(buffer: Any, frames: Any, first: Any, last: Any) -> Any:
     return total
 
 
-@leaf
-def _dissect_frame(buffer: Any, frame: Any, row: Any, packet: Any, quoted: Any) -> Any:
-    """Write the row of a frame, all but what its flow says; its tuple is in `packet`, or in `quoted`. An outcome."""
-    start = np.uint64(frame["offset"])
-    end = start + np.uint64(frame["caplen"])
-    packet["at"] = start
-    packet["direction"] = np.uint64(frame["direction"])
-    ethertype = link_header(buffer, np.uint64(frame["link"]), end, packet)
-    outcome = ip_packet(buffer, ethertype, end, start + np.uint64(frame["wirelen"]), packet)
+@inner
+def _any_frame(buffer: Any, frame: Any, row: Any, work: Any, wanted: Any) -> Any:
+    """Write the row of a frame, all but its flow, and its tuple into `wanted`. An outcome."""
+    packets, keys, recent = work
+    packet, quoted = packets[_U0], packets[_U1]
+    outcome = innermost(buffer, frame, packet)
     if outcome != _GOOD:
         return outcome
     row["t_ns"] = frame["t_ns"]
     _packet_columns(packet, row)
-    _clear_columns(row)
+    no_options(row)
+    key = packet
+    if packet["protocol"] == _PROTOCOL_TCP:
+        outcome = _tcp_row(buffer, packet, row)
+        if frame["checksum"] == np.uint64(CHECKSUM_VALID) and packet["tunnels"] == _U0:
+            row["checksum"] = np.uint64(CSUM_OK)
+    else:
+        outcome = _icmp_row(buffer, packet, quoted, row)
+        quoted["domain"] = packet["domain"]
+        key = quoted
+    if outcome != _GOOD:
+        return outcome
+    sender = want(key, keys, wanted)
+    one_host = key["source_0"] == key["target_0"] and key["source_1"] == key["target_1"]
+    capture_says(packet["direction"], sender, one_host, row)
     if packet["protocol"] != _PROTOCOL_TCP:
-        return _icmp_row(buffer, packet, quoted, row)
-    if frame["checksum"] == np.uint64(CHECKSUM_VALID):
-        row["checksum"] = np.uint64(CSUM_OK)
-    return _tcp_row(buffer, packet, row)
+        _who_was_told(packet, quoted, sender, row)
+    elif np.uint64(row["marks"]) & np.uint64(MARK_OPTIONS_CUT) == _U0:
+        header = packet["carried"] - np.uint64(row["len"])
+        mark_copy(buffer, packet["at"], header, wanted["hash"] + np.uint64(frame["direction"]), row, recent)
+    return outcome
 
 
-@leaf
-def _dissect_group(buffer: Any, frames: Any, group: Any, rows: Any, packets: Any, counts: Any) -> Any:
+@inner
+def _dissect_group(buffer: Any, frames: Any, group: Any, rows: Any, work: Any, counts: Any) -> Any:
     """Write the rows of frames [group[0], group[1]) into `rows`, from its first on, all but their flows; how many."""
     first, last = group
+    packets, keys, recent, wanted = work
     n = _U0
     while first < last:
-        packet = packets[n]
-        row = rows[n]
-        outcome = _dissect_frame(buffer, frames[first], row, packet, packets[n + _GROUP])
-        counts[outcome] += _U1
+        frame, row = frames[first], rows[n]
+        if plain_segment(buffer, frame, row, (keys, recent), wanted[n]):
+            outcome = _GOOD
+        else:
+            outcome = _any_frame(buffer, frame, row, (packets, keys, recent), wanted[n])
         if outcome == _GOOD:
-            row["frame"] = (counts[np.uint64(_FIRST)] + first) & _LOW_HALF
+            row["frame"] = (counts[_FIRST] + first) & _LOW_HALF
             n += _U1
+        else:
+            counts[outcome] += _U1
         first += _U1
     return n
 
 
 @compiled
-def dissect_frames(buffer: Any, frames: Any, segments: Any, index: Any, packets: Any, counts: Any) -> None:
-    """Write a SEGMENT for each frame that holds one; `packets` is PACKET[2 * GROUP], `counts` uint64[_COUNTS].
+def dissect_frames(buffer: Any, frames: Any, segments: Any, index: Any, memory: Any, counts: Any) -> None:
+    """Write a SEGMENT for each frame that holds one; `memory` is PACKET[2] and RECENT[], `counts` uint64[_COUNTS].
 
     Frames go in groups, in three steps a group, each of which makes the memory fetch what the next one needs.
     `frame` of the rows counts from counts[_FIRST].
     """
-    heads, chain, flows, state, wanted = index
-    n, frames_n = _U0, np.uint64(len(frames))
+    heads, chain, flows, keys, wanted = index
+    packets, recent = memory
+    n, flows_n, frames_n = _U0, _U0, np.uint64(len(frames))
     for group in range(_U0, frames_n, _GROUP):
         first = np.uint64(group)
         last = min(first + _GROUP, frames_n)
-        packets[_U0]["touched"] = _touch(buffer, frames, first, last)
+        counts[_WARMTH] += _touch(buffer, frames, first, last)
         rows = segments[n:]
-        good = _dissect_group(buffer, frames, (first, last), rows, packets, counts)
+        good = _dissect_group(buffer, frames, (first, last), rows, (packets, keys, recent, wanted), counts)
+        for i in range(good):
+            counts[_WARMTH] += warm(heads, flows, wanted[np.uint64(i)])
         for i in range(good):
             k = np.uint64(i)
-            key = packets[k if rows[k]["kind"] == _TCP else k + _GROUP]
-            look_up(heads, state, key, wanted[k])
-        for i in range(good):
-            k = np.uint64(i)
-            row, packet, key = rows[k], packets[k], packets[k]
-            if row["kind"] != _TCP:
-                key = packets[k + _GROUP]
-                counts[np.uint64(_ICMP_ROW)] += _U1
-            row["flow"] = find_flow(heads, chain, flows, state, wanted[k], key["slot"])
-            _end_columns(packet, key, row)
+            row = rows[k]
+            flow = find_flow(heads, chain, flows, flows_n, wanted[k])
+            flows_n += np.uint64(flow == flows_n)
+            row["flow"] = flow
+            counts[_ICMP_ROW] += np.uint64(row["kind"])  # TCP is 0 and ICMP is 1
         n += good
+    counts[_GOOD] = n
+    counts[_FLOWS] = flows_n
+    hash_flows(flows, flows_n)
 
 
 @dataclass(slots=True)
@@ -323,7 +313,8 @@ class Dissector:
         self.counters = Counters()
         self._local = LOOPBACK if local is None else local
         self._verify = verify
-        self._packets = np.zeros(2 * GROUP, PACKET)  # of a group's frames, then what their ICMP errors quote
+        self._packets = np.zeros(2, PACKET)  # the packet at hand, and what it quotes as an ICMP error
+        self._recent = recent_segments()
         self._index: FlowIndex | None = None
 
     def dissect(self, block: FrameBlock) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
@@ -332,11 +323,11 @@ class Dissector:
         segments = np.empty(len(block), SEGMENT)
         counts = np.zeros(_COUNTS, np.uint64)
         counts[_FIRST] = block.first_frame
-        dissect_frames(block.buffer, block.frames, segments, index, self._packets, counts)
+        dissect_frames(block.buffer, block.frames, segments, index, (self._packets, self._recent), counts)
         self._count(block, [int(n) for n in counts])
         rows = int(counts[GOOD])
         segments = segments[:rows] if 2 * rows > len(block) else _copy(segments[:rows])
-        flows = _copy(index.flows[: int(index.state[0])])
+        flows = _copy(index.flows[: int(counts[_FLOWS])].view(FLOW))
         if self._verify:
             seen = np.zeros((len(flows), 2, 2), np.uint32)
             first = np.uint64(block.first_frame % 2**32)
@@ -350,14 +341,13 @@ class Dissector:
         if index is None or len(index.chain) < room:
             self._index = index = flow_index(max(room, 1))
         index.heads.fill(0)
-        index.state[0] = 0
         return index
 
     def _count(self, block: FrameBlock, counts: list[int]) -> None:
         counters = self.counters
         counters.frames += len(block)
-        counters.tcp += counts[GOOD] - counts[_ICMP_ROW]
-        counters.icmp += counts[_ICMP_ROW]
+        counters.tcp += counts[GOOD] - counts[int(_ICMP_ROW)]
+        counters.icmp += counts[int(_ICMP_ROW)]
         counters.not_tcp += counts[NOT_TCP]
         counters.fragments += counts[FRAGMENT]
         counters.truncated += counts[TRUNCATED]

@@ -15,13 +15,28 @@ from synfin.compiled import leaf
 from synfin.wire.key import tuple_hash
 from synfin.wire.segment import FLOW, LOWER, UNKNOWN
 
-KEYS: Final = 11
+KEYS: Final = 10
 GROUP: Final = 32  # packets that are looked up together
 
-_U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8, _U9, _U10 = (np.uint64(n) for n in range(11))
+# FLOW as seven words: comparing and copying its ports, domain and padding one by one would cost twice as much.
+TUPLE: Final = np.dtype(
+    [
+        ("hash", "<u8"),  # in the dictionary that of FLOW; of a tuple that is looked up the index's own, uncut
+        ("lower_0", "<u8"),
+        ("lower_1", "<u8"),
+        ("higher_0", "<u8"),
+        ("higher_1", "<u8"),
+        ("ports", "<u8"),  # lower in bits 0 to 15, higher in bits 16 to 31, domain above
+        ("family", "<u8"),
+    ]
+)
+assert TUPLE.itemsize == FLOW.itemsize
+
+_U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8, _U9 = (np.uint64(n) for n in range(10))
 _U16, _U32 = np.uint64(16), np.uint64(32)
-_LOW_HALF = np.uint64(0xFFFFFFFF)
+_LOW_HALF, _PORT = np.uint64(0xFFFFFFFF), np.uint64(0xFFFF)
 _LOWER, _UNKNOWN = np.uint64(LOWER), np.uint64(UNKNOWN)
+_MAPPED = np.uint64(0xFFFF00000000)  # of an IPv4 address as the low half of an IPv6 one
 
 
 class FlowIndex(NamedTuple):
@@ -29,102 +44,120 @@ class FlowIndex(NamedTuple):
 
     heads: npt.NDArray[np.uint32]  # [power of two] row + 1 of the newest flow in the chain, 0 for none
     chain: npt.NDArray[np.uint32]  # [room] row + 1 of the next older
-    flows: npt.NDArray[np.void]  # FLOW[room]
-    state: npt.NDArray[np.uint64]  # [1 + KEYS] number of flows, then the keys
-    wanted: npt.NDArray[np.void]  # FLOW[GROUP] tuples that are looked up together
+    flows: npt.NDArray[np.void]  # TUPLE[room]
+    keys: npt.NDArray[np.uint64]  # [KEYS]
+    wanted: npt.NDArray[np.void]  # TUPLE[GROUP], tuples that are looked up together
 
 
 def flow_index(room: int) -> FlowIndex:
     """Make an empty index for blocks of up to `room` segments."""
     heads = 1 << (room - 1).bit_length()
-    state = np.array([0] + [secrets.randbits(64) for _ in range(KEYS)], np.uint64)
+    keys = np.array([secrets.randbits(64) for _ in range(KEYS)], np.uint64)
     return FlowIndex(
-        np.zeros(heads, np.uint32), np.zeros(room, np.uint32), np.zeros(room, FLOW), state, np.zeros(GROUP, FLOW)
+        np.zeros(heads, np.uint32), np.zeros(room, np.uint32), np.zeros(room, TUPLE), keys, np.zeros(GROUP, TUPLE)
     )
 
 
 @leaf
-def _order(packet: Any, flow: Any) -> Any:
-    """Write a PACKET's tuple into a row of FLOW, the lower end first, and `sender`; both ports as one number.
+def want_ipv4(source: Any, target: Any, keys: Any, wanted: Any) -> Any:
+    """Write the tuple of a packet into `wanted`; which end its source is. Both ends as address << 16 | port.
 
     Which end is the lower is a matter of chance, so a branch would be mispredicted every other time.
     """
+    lower, higher = min(source, target), max(source, target)
+    ports = (lower & _PORT) | ((higher & _PORT) << _U16)
+    lower, higher = lower >> _U16, higher >> _U16
+    wanted["hash"] = (keys[_U0] + lower) * (keys[_U1] + higher) + (keys[_U2] + ports) * keys[_U3]
+    wanted["lower_0"] = _U0
+    wanted["lower_1"] = _MAPPED | lower
+    wanted["higher_0"] = _U0
+    wanted["higher_1"] = _MAPPED | higher
+    wanted["ports"] = ports
+    wanted["family"] = _U4
+    sender = _LOWER + np.uint64(source > target)  # and HIGHER is the next number
+    return sender if source != target else _UNKNOWN
+
+
+@leaf
+def _order(packet: Any, wanted: Any) -> Any:
+    """Write a PACKET's addresses and ports into `wanted`, the lower end first; which end its source is."""
     s0, s1, t0, t1 = packet["source_0"], packet["source_1"], packet["target_0"], packet["target_1"]
     s_port, t_port = packet["source_port"], packet["target_port"]
     swap = np.uint64((s0 > t0) | ((s0 == t0) & ((s1 > t1) | ((s1 == t1) & (s_port > t_port)))))
     mask = _U0 - swap
     x0, x1, x_port = (s0 ^ t0) & mask, (s1 ^ t1) & mask, (s_port ^ t_port) & mask
-    lower, higher = flow["lower_ip"], flow["higher_ip"]
-    lower[_U0], lower[_U1], higher[_U0], higher[_U1] = s0 ^ x0, s1 ^ x1, t0 ^ x0, t1 ^ x1
-    flow["lower_port"], flow["higher_port"] = s_port ^ x_port, t_port ^ x_port
-    flow["family"] = packet["family"]
-    packet["sender"] = _LOWER + swap  # and HIGHER is the next number
-    if s_port == t_port and s1 == t1 and s0 == t0:
-        packet["sender"] = _UNKNOWN
-    return ((s_port ^ x_port) << _U16) | (t_port ^ x_port)
+    wanted["lower_0"], wanted["lower_1"] = s0 ^ x0, s1 ^ x1
+    wanted["higher_0"], wanted["higher_1"] = t0 ^ x0, t1 ^ x1
+    wanted["ports"] = (s_port ^ x_port) | ((t_port ^ x_port) << _U16)
+    return _LOWER + swap if s_port != t_port or s1 != t1 or s0 != t0 else _UNKNOWN
 
 
 @leaf
-def _slot(heads: Any, state: Any, flow: Any, ports: Any) -> Any:
-    """Hash the tuple of a row of FLOW, cut to the size of `heads`."""
-    lower, higher = flow["lower_ip"][_U1], flow["higher_ip"][_U1]
-    h = (state[_U1] + (lower & _LOW_HALF)) * (state[_U2] + (higher & _LOW_HALF))
-    h += (state[_U3] + ports) * state[_U4]
-    if flow["family"] != _U4:
-        lower_0, higher_0 = flow["lower_ip"][_U0], flow["higher_ip"][_U0]
-        h += (state[_U5] + (lower >> _U32)) * (state[_U6] + (higher >> _U32))
-        h += (state[_U7] + (lower_0 >> _U32)) * (state[_U8] + (lower_0 & _LOW_HALF))
-        h += (state[_U9] + (higher_0 >> _U32)) * (state[_U10] + (higher_0 & _LOW_HALF))
-    return (h >> _U32) & np.uint64(len(heads) - 1)
+def want(packet: Any, keys: Any, wanted: Any) -> Any:
+    """Do what want_ipv4 does for a PACKET of either family and any domain."""
+    sender = _order(packet, wanted)
+    lower, higher, ports = wanted["lower_1"], wanted["higher_1"], wanted["ports"]
+    h = (keys[_U0] + (lower & _LOW_HALF)) * (keys[_U1] + (higher & _LOW_HALF))
+    h += (keys[_U2] + ports) * (keys[_U3] + packet["domain"])
+    if packet["family"] != _U4:
+        lower_0, higher_0 = wanted["lower_0"], wanted["higher_0"]
+        h += (keys[_U4] + (lower >> _U32)) * (keys[_U5] + (higher >> _U32))
+        h += (keys[_U6] + (lower_0 >> _U32)) * (keys[_U7] + (lower_0 & _LOW_HALF))
+        h += (keys[_U8] + (higher_0 >> _U32)) * (keys[_U9] + (higher_0 & _LOW_HALF))
+    wanted["hash"] = h
+    wanted["ports"] = ports | (packet["domain"] << _U32)
+    wanted["family"] = packet["family"]
+    return sender
 
 
 @leaf
 def _same(one: Any, other: Any) -> Any:
     return (
-        one["lower_ip"][_U1] == other["lower_ip"][_U1]
-        and one["higher_ip"][_U1] == other["higher_ip"][_U1]
-        and one["lower_port"] == other["lower_port"]
-        and one["higher_port"] == other["higher_port"]
+        one["lower_1"] == other["lower_1"]
+        and one["higher_1"] == other["higher_1"]
+        and one["ports"] == other["ports"]
         and one["family"] == other["family"]
-        and one["lower_ip"][_U0] == other["lower_ip"][_U0]
-        and one["higher_ip"][_U0] == other["higher_ip"][_U0]
+        and one["lower_0"] == other["lower_0"]
+        and one["higher_0"] == other["higher_0"]
     )
 
 
 @leaf
-def _copy(wanted: Any, flow: Any) -> None:
-    """Write a new flow's row: the tuple, and its fixed hash."""
-    lower, higher = wanted["lower_ip"], wanted["higher_ip"]
-    lower_port, higher_port = np.uint64(wanted["lower_port"]), np.uint64(wanted["higher_port"])
-    flow["hash"] = tuple_hash(lower[_U0], lower[_U1], lower_port, higher[_U0], higher[_U1], higher_port)
-    flow["lower_ip"][_U0], flow["lower_ip"][_U1] = lower[_U0], lower[_U1]
-    flow["higher_ip"][_U0], flow["higher_ip"][_U1] = higher[_U0], higher[_U1]
-    flow["lower_port"], flow["higher_port"] = lower_port, higher_port
-    flow["family"] = wanted["family"]
+def _slot(heads: Any, wanted: Any) -> Any:
+    return (wanted["hash"] >> _U32) & np.uint64(len(heads) - 1)
 
 
 @leaf
-def look_up(heads: Any, state: Any, packet: Any, wanted: Any) -> None:
-    """Write a PACKET's tuple into `wanted`, a row of FLOW, and `sender` and `slot` for find_flow.
-
-    Apart from find_flow, and before it for many packets: so the memory fetches what they need side by side.
-    """
-    slot = _slot(heads, state, wanted, _order(packet, wanted))
-    packet["slot"] = slot
-    packet["touched"] = heads[slot]
+def warm(heads: Any, flows: Any, wanted: Any) -> Any:
+    """Read what find_flow will probably read, without a branch, so that the memory fetches it for many side by side."""
+    at = np.uint64(heads[_slot(heads, wanted)])
+    return flows[at - np.uint64(at != _U0)]["lower_1"]
 
 
 @leaf
-def find_flow(heads: Any, chain: Any, flows: Any, state: Any, wanted: Any, slot: Any) -> Any:
-    """Row of the flow with the tuple of `wanted`, added if need be."""
+def find_flow(heads: Any, chain: Any, flows: Any, flows_n: Any, wanted: Any) -> Any:
+    """Row of the flow with the tuple of `wanted`; `flows_n`, and added, when there is none."""
+    slot = _slot(heads, wanted)
     at = np.uint64(heads[slot])
     while at != _U0:
         if _same(flows[at - _U1], wanted):
             return at - _U1
         at = np.uint64(chain[at - _U1])
-    row = state[_U0]
-    _copy(wanted, flows[row])
-    chain[row] = heads[slot]
-    heads[slot] = row + _U1
-    state[_U0] = row + _U1
-    return row
+    flow = flows[flows_n]
+    flow["lower_0"], flow["lower_1"] = wanted["lower_0"], wanted["lower_1"]
+    flow["higher_0"], flow["higher_1"] = wanted["higher_0"], wanted["higher_1"]
+    flow["ports"], flow["family"] = wanted["ports"], wanted["family"]
+    chain[flows_n] = heads[slot]
+    heads[slot] = flows_n + _U1
+    return flows_n
+
+
+@leaf
+def hash_flows(flows: Any, flows_n: Any) -> None:
+    """Write the fixed hash of the first flows: here and not one by one, so that their long multiplications overlap."""
+    for i in range(flows_n):
+        flow = flows[np.uint64(i)]
+        lower_port, higher_port = flow["ports"] & _PORT, (flow["ports"] >> _U16) & _PORT
+        flow["hash"] = tuple_hash(
+            flow["lower_0"], flow["lower_1"], lower_port, flow["higher_0"], flow["higher_1"], higher_port
+        )

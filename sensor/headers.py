@@ -45,9 +45,8 @@ PACKET: Final = np.dtype(
         ("ip_id", "<u8"),
         ("marks", "<u8"),
         ("direction", "<u8"),  # DIRECTION_*, of the frame
-        ("sender", "<u8"),  # which end of the flow the source is: UNKNOWN, LOWER, HIGHER
-        ("slot", "<u8"),  # where the flow index begins to look
-        ("touched", "<u8"),  # nothing of use: keeps the compiler from dropping reads that only warm the cache
+        ("domain", "<u8"),  # as in FLOW
+        ("tunnels", "<u8"),  # how many are around it
     ]
 )
 
@@ -75,11 +74,16 @@ NO_LINK: Final = 6  # a link type that is not decoded
 OUTCOMES: Final = 7
 
 PROTOCOL_ICMP: Final = 1
+PROTOCOL_IPV4: Final = 4
 PROTOCOL_TCP: Final = 6
+PROTOCOL_UDP: Final = 17
+PROTOCOL_IPV6: Final = 41
+PROTOCOL_GRE: Final = 47
 PROTOCOL_ICMPV6: Final = 58
 
 ETHERTYPE_IPV4: Final = 0x0800
 ETHERTYPE_IPV6: Final = 0x86DD
+CUT, UNKNOWN_LINK, UNKNOWN_TYPE = 0, 1, 0x0600  # answers of link_header that are no EtherType, or nobody's
 
 ONE_PACKET_MAX: Final = 9216  # bytes of the longest IP packet that common links carry; above it is offload
 
@@ -89,14 +93,15 @@ _U32, _U48, _U56 = (np.uint64(n) for n in (32, 48, 56))
 _GOOD, _FRAGMENT, _TRUNCATED = np.uint64(GOOD), np.uint64(FRAGMENT), np.uint64(TRUNCATED)
 _MALFORMED, _NOT_TCP, _NOT_IP = np.uint64(MALFORMED), np.uint64(NOT_TCP), np.uint64(NOT_IP)
 _IPV4, _IPV6 = np.uint64(ETHERTYPE_IPV4), np.uint64(ETHERTYPE_IPV6)
-_CUT, _UNKNOWN_LINK = _U0, _U1  # answers of link_header that are no EtherType
-_SHORTEST_TYPE = np.uint64(0x0600)  # below it is an 802.3 length
+_CUT, _UNKNOWN_LINK = np.uint64(CUT), np.uint64(UNKNOWN_LINK)
+_UNKNOWN_TYPE = np.uint64(UNKNOWN_TYPE)  # the lowest EtherType; below it is an 802.3 length
 _TAGS = tuple(np.uint64(n) for n in (0x8100, 0x88A8, 0x9100, 0x9200))  # the last two from before there was 802.1ad
 _LABELS = tuple(np.uint64(n) for n in (0x8847, 0x8848))
 _PPPOE, _PPP_IPV4, _PPP_IPV6 = (np.uint64(n) for n in (0x8864, 0x0021, 0x0057))
 _WRAPPERS = (*_TAGS, *_LABELS, _PPPOE)
 _SNAP = np.uint64(0xAAAA03000000)  # LLC and SNAP headers before an EtherType
 _TCP, _ICMP, _ICMPV6 = np.uint64(PROTOCOL_TCP), np.uint64(PROTOCOL_ICMP), np.uint64(PROTOCOL_ICMPV6)
+_TUNNELS = tuple(np.uint64(n) for n in (PROTOCOL_IPV4, PROTOCOL_UDP, PROTOCOL_IPV6, PROTOCOL_GRE))
 _MAPPED = np.uint64(0xFFFF00000000)
 _LOW_NIBBLE = np.uint64(0x0F)
 _FRAGMENT_OFFSET, _MORE_FRAGMENTS = np.uint64(0x1FFF), np.uint64(0x2000)
@@ -152,7 +157,7 @@ def _version(buffer: Any, at: Any, end: Any) -> Any:
     version = np.uint64(buffer[at]) >> _U4
     if version == _U4:
         return _IPV4
-    return _IPV6 if version == _U6 else _SHORTEST_TYPE
+    return _IPV6 if version == _U6 else _UNKNOWN_TYPE
 
 
 @leaf
@@ -198,7 +203,7 @@ def _unwrap(buffer: Any, ethertype: Any, end: Any, packet: Any) -> Any:
         protocol = load16(buffer, at + _U6)
         if protocol == _PPP_IPV4:
             return _IPV4
-        return _IPV6 if protocol == _PPP_IPV6 else _SHORTEST_TYPE
+        return _IPV6 if protocol == _PPP_IPV6 else _UNKNOWN_TYPE
     if ethertype in _LABELS:
         last = np.uint64(buffer[at + _U2]) & _U1
         return _version(buffer, at + _U4, end) if last else ethertype
@@ -206,22 +211,8 @@ def _unwrap(buffer: Any, ethertype: Any, end: Any, packet: Any) -> Any:
 
 
 @leaf
-def link_header(buffer: Any, link: Any, end: Any, packet: Any) -> Any:
-    """Move the packet's `at` behind link header, tags and labels; the EtherType, or _CUT, or _UNKNOWN_LINK."""
-    at = packet["at"]
-    if link == np.uint64(LINK_ETHERNET):
-        if at + _U14 > end:
-            return _CUT
-        ethertype = load16(buffer, at + _U12)
-        at += _U14
-        packet["at"] = at
-        if ethertype == _IPV4:  # nearly all
-            return ethertype
-        if ethertype < _SHORTEST_TYPE and at + _U8 <= end and load64(buffer, at) >> _U16 == _SNAP:
-            ethertype = load16(buffer, at + _U6)
-            packet["at"] = at + _U8
-    else:
-        ethertype = _other_link(buffer, link, end, packet)
+def unwrapped(buffer: Any, ethertype: Any, end: Any, packet: Any) -> Any:
+    """Pass the tags, labels and PPPoE header that begin at the packet's `at`; the EtherType behind them, or _CUT."""
     for _ in range(_WRAPPERS_MAX):
         if ethertype not in _WRAPPERS:
             break
@@ -230,8 +221,31 @@ def link_header(buffer: Any, link: Any, end: Any, packet: Any) -> Any:
 
 
 @leaf
+def ethernet_header(buffer: Any, end: Any, packet: Any) -> Any:
+    """What link_header does for Ethernet."""
+    at = packet["at"]
+    if at + _U14 > end:
+        return _CUT
+    ethertype = load16(buffer, at + _U12)
+    at += _U14
+    packet["at"] = at
+    if ethertype < _UNKNOWN_TYPE and at + _U8 <= end and load64(buffer, at) >> _U16 == _SNAP:
+        ethertype = load16(buffer, at + _U6)
+        packet["at"] = at + _U8
+    return unwrapped(buffer, ethertype, end, packet)
+
+
+@leaf
+def link_header(buffer: Any, link: Any, end: Any, packet: Any) -> Any:
+    """Move the packet's `at` behind link header, tags and labels; the EtherType, or CUT, or UNKNOWN_LINK."""
+    if link == np.uint64(LINK_ETHERNET):
+        return ethernet_header(buffer, end, packet)
+    return unwrapped(buffer, _other_link(buffer, link, end, packet), end, packet)
+
+
+@leaf
 def ipv4_header(buffer: Any, end: Any, wire_end: Any, packet: Any) -> Any:
-    """Fill the packet from the IPv4 header at its `at`, and move `at` behind it. An outcome."""
+    """Fill the packet from the IPv4 header at its `at`, and move `at` behind it. An outcome, GOOD for tunnels too."""
     at = packet["at"]
     if at + _U20 > end:
         return _TRUNCATED
@@ -240,11 +254,11 @@ def ipv4_header(buffer: Any, end: Any, wire_end: Any, packet: Any) -> Any:
     if first >> _U4 != _U4 or header < _U20:
         return _MALFORMED
     protocol = np.uint64(buffer[at + _U9])
-    if protocol not in (_TCP, _ICMP):
+    if protocol not in (_TCP, _ICMP) and protocol not in _TUNNELS:
         return _NOT_TCP
     fragment = load16(buffer, at + _U6)
     if fragment & _FRAGMENT_OFFSET != _U0:
-        return _FRAGMENT
+        return _NOT_TCP if protocol in _TUNNELS else _FRAGMENT
     ip_len = load16(buffer, at + _U2)
     marks = _U0
     if ip_len == _U0:  # left to the card (TSO), or longer than 16 bits can say (BIG TCP)
@@ -293,7 +307,7 @@ def _extensions(buffer: Any, end: Any, packet: Any) -> Any:
     """Pass the extension headers; `at`, `protocol`, `marks` and `ip_len` of the packet are moved on. An outcome."""
     for _ in range(_EXTENSIONS_MAX):
         kind, at = packet["protocol"], packet["at"]
-        if kind in (_TCP, _ICMPV6):
+        if kind in (_TCP, _ICMPV6) or kind in _TUNNELS:
             return _GOOD
         plain = kind in (_HOP_BY_HOP, _ROUTING, _DESTINATION, _MOBILITY, _HIP, _SHIM6)
         if not plain and kind not in (_V6_FRAGMENT, _AH):

@@ -27,6 +27,25 @@ _LINUX_SYN = (np.uint64(0x0204), np.uint64(0x0402080A), np.uint64(0x010303))  # 
 
 
 @leaf
+def no_options(row: Any) -> None:
+    """Zero what only some rows have; the array comes as the allocator left it."""
+    row["tsval"] = _U0
+    row["tsecr"] = _U0
+    sack = row["sack"]
+    for i in range(8):
+        sack[np.uint64(i)] = _U0
+    row["mss"] = _U0
+    row["options"] = _U0
+    row["wscale"] = _U0
+    row["sack_n"] = _U0
+    row["tfo_len"] = _U0
+    row["mptcp"] = _U0
+    row["mptcp_reason"] = _U0
+    row["icmp_type"] = _U0
+    row["icmp_code"] = _U0
+
+
+@leaf
 def _sack(buffer: Any, at: Any, length: Any, row: Any) -> None:
     n = min((length - _U2) >> np.uint64(3), _SACK_BLOCKS_MAX)
     edges = row["sack"]

@@ -87,7 +87,35 @@ quoting6 = st.tuples(
     st.just(58),
     st.builds(lambda kind, p: bytes([kind, 4]) + bytes(6) + p, st.sampled_from((1, 2, 3, 129)), ipv6(carried6)),
 )
-packets = ipv4(carried4) | ipv4(carried4) | ipv6(carried6) | ipv4(quoting4) | ipv6(quoting6)
+bare = ipv4(carried4) | ipv4(carried4) | ipv6(carried6) | ipv4(quoting4) | ipv6(quoting6)
+
+
+@st.composite
+def in_tunnels(draw):
+    """A packet inside tunnels, some more than are opened, some of wrong or short headers."""
+    packet = draw(bare)
+    for _ in range(draw(st.integers(1, 5))):
+        kind = b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd"
+        frame = made.MACS + kind + packet
+        flags = draw(st.sampled_from((0x00, 0x20, 0x80, 0xB0, 0x40)))
+        gre = bytes([flags, 0]) + kind + bytes(4 * (flags & 0xB0).bit_count()) + packet
+        protocol, body = draw(
+            st.sampled_from(
+                (
+                    (4 if packet[0] >> 4 == 4 else 41, packet),
+                    (47, gre),
+                    (47, b"\0\0\x65\x58" + frame),
+                    (17, made.udp(9, 4789, bytes([8, 0, 0, 0, 0, 0, flags, 0]) + frame)),
+                    (17, made.udp(9, 6081, bytes([flags & 3, 0, 0x65, 0x58, 0, 0, 7, 0]) + frame)),
+                    (17, made.udp(9, 6081, bytes([1, 0]) + kind + bytes([0, 0, 7, 0, 1, 2, 3, 4]) + packet)),
+                )
+            )
+        )
+        packet = made.ipv4(body, protocol=protocol) if draw(st.booleans()) else made.ipv6(body, protocol=protocol)
+    return packet
+
+
+packets = bare | bare | in_tunnels()
 
 
 @st.composite
@@ -112,7 +140,7 @@ def captures(draw):
     order = draw(st.sampled_from("<>"))
     out = [cf.ng_section(order), *(cf.ng_interface(order, link=link, resolution=9) for link in LINKS)]
     for n, (link, frame) in enumerate(draw(st.lists(framed(), min_size=1, max_size=8))):
-        cut = draw(st.sampled_from((None,) * 6 + (20, 40, 60, 66)))
+        cut = draw(st.sampled_from((None,) * 6 + (20, 40, 60, 66, 100, 150)))
         flags = draw(st.sampled_from((None, 0, 1, 2, 3)))
         out.append(cf.ng_packet(10**18 + n, frame[:cut], order, LINKS.index(link), flags, wire=len(frame)))
     return b"".join(out)
@@ -223,6 +251,23 @@ def test_no_byte_is_read_that_was_not_captured(frames):
             segments, flows = dissector.dissect(block(filler))
             told.append((segments.tobytes(), flows.tobytes(), dissector.counters))
         assert told[0] == told[1] == told[2]
+
+
+@MANY
+@given(st.lists(ipv4(carried4), min_size=1, max_size=6), st.integers(0, 3), st.integers(0, 140))
+def test_the_short_way_and_the_long_way_give_the_same_rows(sent, direction, cut):
+    """A VLAN tag keeps a frame from the short way; all else about it is the same."""
+    told = []
+    for tag in (b"", b"\x81\x00\0\x05"):
+        head = made.MACS + tag + b"\x08\x00"
+        data = [head + packet[:cut] for packet in sent]
+        block = guarded([(fr.LINK_ETHERNET, d, len(p) - len(p[:cut])) for d, p in zip(data, sent, strict=True)])(0x45)
+        block.frames["direction"] = direction
+        block.frames["checksum"] = [n % 2 for n in range(len(sent))]
+        dissector = Dissector()
+        segments, flows = dissector.dissect(block)
+        told.append((segments.tobytes(), flows.tobytes(), dissector.counters))
+    assert told[0] == told[1]
 
 
 @MANY

@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scapy.layers.inet import IP, TCP
+from scapy.contrib.geneve import GENEVE
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop
-from scapy.layers.l2 import Dot1Q, Ether
+from scapy.layers.l2 import GRE, Dot1Q, Ether
+from scapy.layers.vxlan import VXLAN
 
 from sensor.dissect import Dissector
 from sensor.pcapfile import CaptureFile
@@ -20,6 +22,7 @@ KERNEL = Path(__file__).resolve().parents[2] / "captures"
 FIELDS = (
     "frame.number",
     "frame.time_epoch",
+    "frame.protocols",
     "ip.src",
     "ip.dst",
     "ipv6.src",
@@ -44,18 +47,28 @@ FIELDS = (
     "tcp.options.sack_le",
     "tcp.options.sack_re",
 )
+MACS = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark (package tshark)")
 
 
 def theirs(path):
-    """What tshark says of each TCP packet, by FIELDS."""
+    """What tshark says of each TCP packet, by FIELDS; of the innermost packet where there are several."""
     command = ["tshark", "-n", "-r", str(path), "-Y", "tcp && !icmp && !icmpv6", "-T", "fields", "-E", "occurrence=a"]
     command += ["-o", "ip.defragment:FALSE", "-o", "tcp.relative_sequence_numbers:FALSE"]
     for field in FIELDS:
         command += ["-e", field]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return [dict(zip(FIELDS, line.split("\t"), strict=True)) for line in done.stdout.splitlines()]
+    told = []
+    for line in done.stdout.splitlines():
+        fields = dict(zip(FIELDS, line.split("\t"), strict=True))
+        layers = fields.pop("frame.protocols").split(":")
+        inner = next(layer for layer in reversed(layers) if layer in {"ip", "ipv6"})
+        for name, value in fields.items():
+            if name.startswith(("ip.", "ipv6.")):
+                fields[name] = value.split(",")[-1] if name.startswith(f"{inner}.") else ""
+        told.append(fields)
+    return told
 
 
 def ours(path):
@@ -124,15 +137,12 @@ def made_packet(chance):
     options += [("Timestamp", (chance.getrandbits(32), chance.getrandbits(32)))]
     options += [("SAck", tuple(chance.getrandbits(32) for _ in range(2 * chance.randint(1, 2))))]
     chance.shuffle(options)
-    layers = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
-    for _ in range(chance.choice([0, 0, 1, 2])):
-        layers /= Dot1Q(vlan=chance.randrange(1, 4095))
     if chance.random() < 0.5:
         ends = {"src": f"10.0.0.{chance.randrange(9)}", "dst": f"10.0.0.{chance.randrange(9)}"}
-        layers /= IP(**ends, ttl=chance.randrange(1, 256), tos=chance.randrange(256), id=chance.randrange(65536))
+        layers = IP(**ends, ttl=chance.randrange(1, 256), tos=chance.randrange(256), id=chance.randrange(65536))
     else:
         ends = {"src": f"fd09::{chance.randrange(9)}", "dst": f"fd09::{chance.randrange(9)}"}
-        layers /= IPv6(**ends, hlim=chance.randrange(1, 256), tc=chance.randrange(256))
+        layers = IPv6(**ends, hlim=chance.randrange(1, 256), tc=chance.randrange(256))
         for extension in chance.sample([IPv6ExtHdrHopByHop(), IPv6ExtHdrDestOpt()], chance.randrange(3))[:1]:
             layers /= extension
     return (
@@ -150,15 +160,51 @@ def made_packet(chance):
     )
 
 
+def made_frame(chance):
+    layers = MACS
+    for _ in range(chance.choice([0, 0, 1, 2])):
+        layers /= Dot1Q(vlan=chance.randrange(1, 4095))
+    return bytes(layers / made_packet(chance))
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_packets_made_at_random(tmp_path, seed):
     chance = random.Random(seed)
-    packets = [bytes(made_packet(chance)) for _ in range(300)]
+    packets = [made_frame(chance) for _ in range(300)]
     assert compare(written(tmp_path, pcap([(1000 + i, i, data) for i, data in enumerate(packets)]))) == 300
     order = "<>"[seed - 1]
     blocks = [ng_packet(1_700_000_000 * 1024 + i, data, order, flags=i % 3) for i, data in enumerate(packets)]
     file = ng_section(order) + ng_interface(order, resolution=0x80 | 10) + b"".join(blocks)
     assert compare(written(tmp_path, file)) == 300
+
+
+def in_tunnels(packet, depth, chance):
+    """A packet inside so many tunnels."""
+    for _ in range(depth):
+        if chance.random() < 0.5:
+            outer = IP(src="192.0.2.1", dst="192.0.2.2", ttl=chance.randrange(1, 256))
+        else:
+            outer = IPv6(src="2001:db8::1", dst="2001:db8::2", hlim=chance.randrange(1, 256))
+        kind = 0x0800 if isinstance(packet, IP) else 0x86DD
+        number, bridged = chance.randrange(1 << 24), MACS / packet
+        packet = outer / chance.choice(
+            [
+                packet,
+                GRE() / packet,
+                GRE(key_present=1, key=number, seqnum_present=chance.randrange(2)) / packet,
+                GRE(chksum_present=1) / bridged,
+                UDP(sport=50000, dport=4789) / VXLAN(vni=number) / bridged,
+                UDP(sport=50000, dport=6081) / GENEVE(vni=number) / bridged,
+                UDP(sport=50000, dport=6081) / GENEVE(vni=number, proto=kind) / packet,
+            ]
+        )
+    return packet
+
+
+def test_tunnels(tmp_path):
+    chance = random.Random(5)
+    frames = [bytes(MACS / in_tunnels(made_packet(chance), n % 5, chance)) for n in range(200)]
+    assert compare(written(tmp_path, pcap([(1000 + i, i, data) for i, data in enumerate(frames)]))) == 200
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from scapy.contrib.geneve import GENEVE
 from scapy.contrib.mpls import MPLS
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP, IPOption_Timestamp, fragment
 from scapy.layers.inet6 import (
@@ -21,16 +22,18 @@ from scapy.layers.inet6 import (
     PadN,
 )
 from scapy.layers.ipsec import AH
-from scapy.layers.l2 import ARP, LLC, SNAP, CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Dot3, Ether, Loopback
+from scapy.layers.l2 import ARP, GRE, LLC, SNAP, CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Dot3, Ether, Loopback
 from scapy.layers.ppp import PPP, PPPoE
+from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 
 from sensor import frames as fr
 from sensor.addresses import LocalAddresses
 from sensor.dissect import Dissector
-from sensor.flowindex import KEYS, flow_index, look_up
+from sensor.flowindex import KEYS, flow_index, want
 from sensor.frames import FrameBlock
 from sensor.headers import PACKET
+from sensor.tunnels import overlay
 from synfin.compiled import ENABLED
 from synfin.errors import UsageError
 from synfin.wire import segment as sg
@@ -195,6 +198,168 @@ def test_a_frame_cut_at_any_byte_of_its_headers_is_counted_and_skipped(link, pac
         assert counters == {"frames": 1, "not_ip" if unknown else "truncated": 1}
 
 
+OUT4, OUT6 = IP(src="192.0.2.1", dst="192.0.2.2", ttl=9), IPv6(src="2001:db8::1", dst="2001:db8::2", hlim=9)
+GENEVE_IPV4 = GENEVE(vni=7, proto=0x0800)
+TUNNELS = [
+    (0, OUT4 / V4),
+    (0, OUT4 / V6),
+    (0, OUT6 / V4),
+    (0, OUT6 / V6),
+    (0, OUT4 / GRE() / V4),
+    (0, OUT6 / GRE(chksum_present=1) / V6),
+    (5, OUT4 / GRE(key_present=1, key=5) / V4),
+    (5, OUT4 / GRE(chksum_present=1, key_present=1, key=5, seqnum_present=1) / V6),
+    (0, OUT4 / GRE() / ETHER / V4),
+    (0, OUT4 / GRE() / MPLS(label=7, s=1) / V4),
+    (7, OUT4 / UDP(dport=4789) / VXLAN(vni=7) / ETHER / V4),
+    (7, OUT6 / UDP(dport=8472) / VXLAN(vni=7) / ETHER / Dot1Q(vlan=5) / V6),
+    (7, OUT4 / UDP(dport=6081) / GENEVE(vni=7) / ETHER / V4),
+    (7, OUT4 / UDP(dport=6081) / GENEVE_IPV4 / V4),
+    (7, OUT4 / UDP(dport=6081) / Raw(bytes.fromhex("02000800 00000700 0102800100000000".replace(" ", ""))) / V4),
+]
+
+
+@pytest.mark.parametrize(("number", "packet"), TUNNELS)
+def test_a_tunnel_leads_to_the_row_of_the_packet_inside(number, packet):
+    row = one(ETHER / packet, direction=fr.DIRECTION_SENT, checksum=fr.CHECKSUM_VALID)
+    assert (row["seq"], row["len"], row["flags"], row["flow.lower_port"], row["ttl"]) == (7, 0, sg.SYN, 40000, 64)
+    assert row["ip_len"] == (60 if row["flow.family"] == 6 else 40)
+    assert row["flow.domain"] == (overlay(np.uint64(0), np.uint64(number)) if number else 0)
+    assert (row["local"], row["local_how"], row["checksum"]) == (sg.NONE, sg.HOW_UNKNOWN, sg.CSUM_UNKNOWN)
+    assert one(ETHER / packet, verify=True)["checksum"] == sg.CSUM_OK
+
+
+@pytest.mark.parametrize(("number", "packet"), TUNNELS)
+def test_a_tunnel_cut_at_any_byte_is_counted_and_skipped(number, packet):
+    data = bytes(packet)
+    for cut in range(41, len(data)):
+        counters = counted(data[:cut], link=fr.LINK_RAW, wirelen=len(data))
+        assert counters in ({"frames": 1, "truncated": 1}, {"frames": 1, "not_tcp": 1})
+        short = bytearray(data[:cut])
+        at = 2 if data[0] == 0x45 else 4
+        short[at : at + 2] = (cut - (0 if at == 2 else 40)).to_bytes(2, "big")  # not cut: the outer packet is so short
+        why = "malformed" if cut < len(data) - 20 else "truncated"  # by what the IP header inside says, TCP is cut
+        assert counted(short, link=fr.LINK_RAW) in ({"frames": 1, why: 1}, {"frames": 1, "not_tcp": 1})
+
+
+def test_four_tunnels_and_no_more():
+    four = OUT4 / GRE(key_present=1, key=5) / OUT6 / UDP(dport=4789) / VXLAN(vni=7) / ETHER / OUT4 / OUT6 / V4
+    row = one(ETHER / four)
+    assert row["flow.domain"] == overlay(overlay(np.uint64(0), np.uint64(5)), np.uint64(7))
+    assert counted(ETHER / OUT6 / four) == {"frames": 1, "not_tcp": 1}
+
+
+def test_both_sides_of_a_tunnel_are_two_flows_of_one_slice():
+    _, flows, _ = dissect(ETHER / V4, ETHER / OUT4 / GRE(key_present=1, key=5) / V4, ETHER / OUT4 / V4)
+    assert flows["domain"].tolist() == [0, overlay(np.uint64(0), np.uint64(5))]
+    assert flows["hash"][0] == flows["hash"][1]
+
+
+def test_an_overlay_has_the_same_domain_for_ever():
+    numbers = [int(overlay(np.uint64(0), np.uint64(n))) for n in (0, 1, 2**24 - 1, 2**32 - 1)]
+    assert numbers == [1364076727, 821347078, 1203403669, 1]
+    assert int(overlay(np.uint64(1), np.uint64(0))) != numbers[0]
+
+
+def test_what_looks_like_a_tunnel_and_is_none():
+    packets = [
+        OUT4 / UDP(dport=4788) / VXLAN(vni=7) / ETHER / V4,
+        OUT4 / UDP(dport=4789) / VXLAN(vni=7, flags=0) / ETHER / V4,
+        OUT4 / UDP(dport=6081) / GENEVE(vni=7, version=1) / ETHER / V4,
+        OUT4 / UDP(dport=6081) / GENEVE(vni=7, proto=0x1234) / V4,
+        OUT4 / GRE(routing_present=1) / V4,
+        OUT4 / GRE(version=1) / V4,
+        OUT4 / GRE(proto=0x1234) / V4,
+        OUT4 / GRE() / ETHER / ARP(),
+        OUT4 / IP(src=A, dst=B) / UDP(),
+    ]
+    assert counted(*(ETHER / packet for packet in packets)) == {"frames": len(packets), "not_tcp": len(packets)}
+    later = ETHER / IP(src="192.0.2.1", dst="192.0.2.2", frag=4, proto=4) / Raw(bytes(V4))
+    assert counted(later) == {"frames": 1, "not_tcp": 1}
+
+
+def test_an_icmp_error_inside_a_tunnel_belongs_to_the_flow_of_its_domain():
+    error = IP(src="192.0.2.9", dst=A) / ICMP(type=3, code=1) / IP(src=A, dst=B) / syn(seq=9)
+    gre = OUT4 / GRE(key_present=1, key=5)
+    segments, flows, _ = dissect(ETHER / gre / V4, ETHER / gre / error, direction=fr.DIRECTION_RECEIVED)
+    assert (segments["kind"].tolist(), segments["flow"].tolist(), len(flows)) == ([sg.TCP, sg.ICMP], [0, 0], 1)
+    assert segments["local_how"].tolist() == [sg.HOW_UNKNOWN] * 2
+
+
+def copies(*packets, after_ns=1000, **columns):
+    """Which of some packets, so much apart, are marked as copies; each packet is a block of its own."""
+    dissector, marked = Dissector(), []
+    for n, packet in enumerate(packets):
+        frames = block([bytes(packet)], first_ns=10**18 + n * after_ns)
+        for name, value in columns.items():
+            frames.frames[name] = value[n]
+        marked += (dissector.dissect(frames)[0]["marks"] & sg.MARK_DUPLICATE).astype(bool).tolist()
+    return marked
+
+
+def data(ttl=64, **fields):
+    stamps = [("NOP", None), ("NOP", None), ("Timestamp", (5, 6))]
+    tcp = {"sport": 40000, "dport": 80, "flags": "A", "seq": 7, "ack": 9, "options": stamps}
+    ip = {name: fields.pop(name) for name in ("id", "src", "dst") if name in fields}
+    return ETHER / IP(**{"src": A, "dst": B, "id": 42, **ip}, ttl=ttl) / TCP(**{**tcp, **fields}) / b"data"
+
+
+def test_a_packet_seen_twice_is_marked():
+    assert copies(data(), data(), data()) == [False, True, True]
+    assert copies(data(), data(seq=11, id=43), data(), data(seq=11, id=43)) == [False, False, True, True]
+    assert copies(data(64), data(63)) == [False, True]
+    assert copies(data(64), data(65)) == copies(data(64), data(62)) == [False, False]
+    tagged = [ETHER / Dot1Q(vlan=5) / data().payload, data()]
+    assert copies(*tagged) == [False, True]
+    v6 = ETHER / IPv6(src=A6, dst=B6) / data().getlayer(TCP)
+    assert copies(v6, v6) == [False, True]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id": 43},
+        {"seq": 8},
+        {"ack": 10},
+        {"flags": "PA"},
+        {"window": 1},
+        {"chksum": 1},
+        {"options": [("NOP", None), ("NOP", None), ("Timestamp", (6, 6))]},
+        {"options": []},
+        {"sport": 40001},
+        {"src": B, "dst": A, "sport": 80, "dport": 40000},
+    ],
+)
+def test_what_differs_is_no_copy(changed):
+    assert copies(data(), data(**changed)) == [False, False]
+
+
+def test_a_copy_comes_within_milliseconds():
+    ms = 10**6
+    assert copies(data(), data(), after_ns=5 * ms) == copies(data(), data(), after_ns=-ms) == [False, True]
+    assert copies(data(), data(), after_ns=5 * ms + 1) == [False, False]
+    no_id = data(id=0)
+    assert copies(no_id, no_id, after_ns=ms) == [False, True]
+    assert copies(no_id, no_id, after_ns=ms + 1) == [False, False]
+
+
+def test_each_segment_to_a_closed_port_is_answered_by_the_same_rst():
+    assert copies(data(id=0, flags="R"), data(id=0, flags="R")) == [False, False]
+    assert copies(data(id=0, flags="R"), data(id=0, flags="R"), after_ns=0) == [False, True]
+    assert copies(data(flags="R"), data(flags="R")) == [False, True]
+
+
+def test_sent_and_received_are_no_copies():
+    assert copies(data(), data(), direction=[1, 2]) == [False, False]
+    assert copies(data(), data(), direction=[2, 2]) == [False, True]
+
+
+def test_copies_behind_a_hundred_other_packets():
+    sent = [data(id=n, seq=1000 * n) for n in range(100)]
+    frames = block([bytes(packet) for packet in sent + sent])
+    assert (Dissector().dissect(frames)[0]["marks"] == [0] * 100 + [sg.MARK_DUPLICATE] * 100).all()
+
+
 def test_a_tag_that_the_kernel_took_out_changes_nothing():
     row = one(ETHER / V4, flags=fr.FRAME_VLAN, vlan_tci=5, vlan_tpid=0x8100)
     assert (row["seq"], row["len"]) == (7, 0)
@@ -215,7 +380,7 @@ def test_what_is_not_tcp_is_counted():
     packets = [ETHER / ARP(), ETHER / IP() / UDP(), ETHER / IPv6() / UDP(), ETHER / IP() / ICMP(), Dot3() / LLC()]
     packets += [ETHER / PPPoE() / PPP(proto=0xC021) / b"lcp", ETHER / MPLS(s=1) / b"\0pseudowire"]
     packets += [ETHER / IPv6() / ICMPv6EchoRequest(), ETHER / IP(proto=47) / b"x", ETHER / IP(proto=58) / b"12345678"]
-    assert counted(*packets) == {"frames": 10, "not_ip": 4, "not_tcp": 6}
+    assert counted(*packets) == {"frames": 10, "not_ip": 4, "not_tcp": 5, "malformed": 1}
 
 
 def test_padding_is_not_payload():
@@ -640,7 +805,7 @@ def tuples(kind, n):
 def test_no_kind_of_tuples_makes_long_chains(kind, seed):
     room = 4096 if ENABLED else 512
     index = flow_index(room)
-    index.state[1:] = np.random.default_rng(seed).integers(0, 2**64, KEYS, np.uint64)  # as if drawn at start
+    index.keys[:] = np.random.default_rng(seed).integers(0, 2**64, KEYS, np.uint64)  # as if drawn at start
     packet = np.zeros(1, PACKET)
     flows = tuples(kind, room)
     slots = np.zeros(len(index.heads), np.int64)
@@ -649,7 +814,7 @@ def test_no_kind_of_tuples_makes_long_chains(kind, seed):
         packet["source_0"], packet["source_1"] = flow["lower_ip"]
         packet["target_0"], packet["target_1"] = flow["higher_ip"]
         packet["source_port"], packet["target_port"] = flow["lower_port"], flow["higher_port"]
-        look_up(index.heads, index.state, packet[0], index.wanted[0])
-        slots[int(packet["slot"][0])] += 1
+        want(packet[0], index.keys, index.wanted[0])
+        slots[int(index.wanted["hash"][0]) >> 32 & len(index.heads) - 1] += 1
     assert slots.sum() == room
     assert slots.max() <= 12

@@ -20,8 +20,6 @@ OTHERWISE = {
     "suri__bug-76__input.pcap": "a data offset beyond the packet",
     "suri__drop-protocol-change__input.pcap": "a data offset below 5",
     "suri__defrag__frag-ip-tcp-syn.pcap": "fragments of 8 bytes, which tshark puts together",
-    "suri__bug-4571-06__ipv4_over_ipv6.pcap": "a tunnel: IPv4 in IPv6",
-    "suri__bug-5633-gre-02__gre-sample.pcap": "a tunnel: GRE",
     "tcpdump__bgp_vpn_attrset.pcap": "link type 9, PPP",
     "zeek__cisco-fabric-path.pcap": "a link header of its own inside Ethernet",
 }
