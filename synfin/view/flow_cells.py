@@ -90,7 +90,6 @@ _PRESUMED: Final = _flags(ORIENT, PRESUMED)
 _CAUSES: Final = _words(CAUSES, CAUSE_WORDS)
 _CAUSE_N: Final = np.uint64(len(CAUSES))
 _ALERTS: Final = pieces([alert_words(kind) for kind in EVENT_KINDS])
-_ALERT_N: Final = np.uint64(len(EVENT_KINDS))
 ALERT_BITS: Final = np.uint64(sum(1 << i for i, kind in enumerate(EVENT_KINDS) if kind.startswith("alert.")))
 NOTES_MAX: Final = 256 + sum(int(table["n"].sum()) + 4 * len(table) for table in (_CAUSES[: len(CAUSES)], _ALERTS))
 

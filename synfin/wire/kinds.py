@@ -20,7 +20,7 @@ KINDS: Final = {
     "transition": Kind(
         "debug",
         "One endpoint goes from one of the eleven states into another.",
-        "On the topic only with `--transitions`: the flow record lists them all.",
+        "On the topic only where the setting `processor.transitions` asks for it: the flow record lists them all.",
     ),
     "established": Kind(
         "info",
@@ -107,6 +107,7 @@ KINDS: Final = {
         "notice",
         "A later packet shows that a transition which an event told of did not happen; `corrects` is the id of that "
         "event.",
+        "This version never raises it: what is known in the end stands in the flow record alone.",
     ),
     "alert.abnormal_teardown": Kind(
         "alert",

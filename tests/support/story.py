@@ -17,9 +17,10 @@ import orjson
 from processor.tcp.layout import VIEW_LIVE
 from processor.tcp.machine import Limits, Machine
 from synfin.wire.batch import END_OF_FILE, GOES_ON, Batch, Lane
-from synfin.wire.event import CERTAINTIES, EVENT_KINDS, STATES
+from synfin.wire.event import CERTAINTIES, EVENT_KINDS, SEVERITIES, STATES
 from synfin.wire.jsonl import flow_lines
 from synfin.wire.key import SLICES, slice_of
+from synfin.wire.kinds import KINDS
 from synfin.wire.segment import (
     ACK,
     CSUM_BAD,
@@ -237,7 +238,9 @@ class Telling:
         events: dict[Any, list[str]] = {}
         for records in self.records:
             for event in records.events:
-                events.setdefault((event["start_ns"], event["gen"]), []).append(EVENT_KINDS[event["kind"]])
+                kind = EVENT_KINDS[event["kind"]]
+                assert SEVERITIES[event["severity"]] == KINDS[kind].severity
+                events.setdefault((event["start_ns"], event["gen"]), []).append(kind)
         found = []
         for records in self.records:
             for row, line in zip(records.flows, flow_lines(records).values(), strict=True):
