@@ -10,11 +10,13 @@ from processor.tcp.figure5 import (
     FIN_WAIT_1,
     FIN_WAIT_2,
     LAST_ACK,
+    SYN_RECEIVED,
     T_STATE,
     TX_FIN,
 )
 from processor.tcp.layout import (
     BAD_ACK,
+    EVENT_ANSWERED,
     EVENT_CLOSE_WAIT,
     EVENT_ESTABLISHED,
     EVENT_HANDSHAKE,
@@ -36,8 +38,10 @@ from processor.tcp.record import (
     ROLE_RST,
     ROLE_SYN,
     ROLE_SYNACK,
+    TALLY_ANSWERED,
     write_event,
     write_evidence,
+    write_tally,
 )
 from processor.tcp.story import (
     HS_UNSEEN,
@@ -54,7 +58,7 @@ from processor.tcp.story import (
 from processor.tcp.timers import is_over, one_sided
 from synfin.compiled import inner
 from synfin.wire.event import EVENT_KINDS, HANDSHAKES, STATES, TEARDOWNS
-from synfin.wire.segment import ACK, FIN, RST, SYN
+from synfin.wire.segment import ACK, FIN, HIGHER, LOWER, RST, SYN
 
 LOG_MAX: Final = 512  # transitions of one view; beyond them states are kept and no longer logged
 _NONE: Final = np.uint64(0)
@@ -179,6 +183,8 @@ def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
             view["first_closer"] = 1 + np.int64(done["side"])
         if done["event"] == T_STATE:
             _raise_timed_out(core, view, done, now_ns)
+        if done["to"] == SYN_RECEIVED and not view["events"] & EVENT_ANSWERED:
+            _tally_answer(core, view, done)
         certainty = max(certainty, np.int64(done["certainty"]))
         _log(core, view, done)
     if work["reset_by"] == NOBODY:
@@ -200,6 +206,16 @@ def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
     _raise_opened(core, view, now_ns, certainty)
     if over or reason != NO_REASON:
         _raise_ended(core, view, now_ns, certainty, reason)
+
+
+@inner
+def _tally_answer(core: Any, view: Any, done: Any) -> None:
+    """Count that the responder answered a SYN; once."""
+    if np.uint64(done["side"]) == originator(view):
+        return
+    view["events"] |= EVENT_ANSWERED
+    queue = core.queues[np.uint64(view["queue"])]
+    write_tally(core, view, queue, done["t_ns"], HIGHER if done["side"] else LOWER, TALLY_ANSWERED)
 
 
 @inner

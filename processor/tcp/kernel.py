@@ -31,6 +31,7 @@ from processor.tcp.layout import (
     VIEW_VALID,
     open_core,
 )
+from processor.tcp.record import TALLY_STRAY_RST, write_tally
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, OBSERVED, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
@@ -50,6 +51,7 @@ ROOM_FLOWS: Final = 4
 ROOM_TRANSITIONS: Final = 4 * LOG_MAX
 ROOM_EVENTS: Final = 4 * STEPS_MAX + 16
 ROOM_EVIDENCE: Final = 128
+ROOM_TALLIES: Final = 8
 
 ICMP_FRAGMENTATION_NEEDED: Final = 4  # code of type 3
 ICMP6_PACKET_TOO_BIG: Final = 2  # type
@@ -67,6 +69,7 @@ def has_room(control: Any) -> Any:
         and control["transitions_n"] + np.uint64(ROOM_TRANSITIONS) <= control["transitions_max"]
         and control["events_n"] + np.uint64(ROOM_EVENTS) <= control["events_max"]
         and control["evidence_n"] + np.uint64(ROOM_EVIDENCE) <= control["evidence_max"]
+        and control["tallies_n"] + np.uint64(ROOM_TALLIES) <= control["tallies_max"]
     )
 
 
@@ -179,6 +182,8 @@ def _apply_row(core: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
     if x["kind"] == ICMP or (v == _NONE and np.int64(x["flags"]) & RST):
         if v == _NONE:
             core.slices[np.uint64(core.queues[queue]["own"])]["strays"] += _ONE
+            if x["kind"] != ICMP:
+                write_tally(core, flow, core.queues[queue], x["t_ns"], x["sender"], TALLY_STRAY_RST)
         else:
             _icmp(core, v, x)
         return v

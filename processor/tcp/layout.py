@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfin.pools import opener
-from synfin.wire.event import EVENT_RECORD, EVIDENCE, FLOW_RECORD, HISTORY_WORDS, TRANSITION
+from synfin.wire.event import EVENT_RECORD, EVIDENCE, FLOW_RECORD, HISTORY_WORDS, TALLY, TRANSITION
 from synfin.wire.segment import SEGMENT
 
 ENDPOINT: Final = np.dtype(  # what every segment touches stands first
@@ -178,6 +178,7 @@ EVENT_HANDSHAKE: Final = 0x02
 EVENT_TEARDOWN: Final = 0x04
 EVENT_STUCK: Final = 0x08  # and the next bit: of the lower end, of the higher
 EVENT_CLOSE_WAIT: Final = 0x20  # as above
+EVENT_ANSWERED: Final = 0x80  # not raised, but counted
 
 HOLD: Final = np.dtype(
     [
@@ -317,10 +318,12 @@ CONTROL: Final = np.dtype(
         ("transitions_n", "<u8"),
         ("events_n", "<u8"),
         ("evidence_n", "<u8"),
+        ("tallies_n", "<u8"),
         ("flows_max", "<u8"),  # rows that the outputs have
         ("transitions_max", "<u8"),
         ("events_max", "<u8"),
         ("evidence_max", "<u8"),
+        ("tallies_max", "<u8"),
         ("views_max", "<u8"),  # of one slice
         ("with_transitions", "u1"),  # raise an event for each transition too
         ("pad", "u1", (7,)),
@@ -346,9 +349,16 @@ class Core(NamedTuple):
     transitions: npt.NDArray[np.void]  # TRANSITION[]
     events: npt.NDArray[np.void]  # EVENT_RECORD[]
     evidence: npt.NDArray[np.void]  # EVIDENCE[]
+    tallies: npt.NDArray[np.void]  # TALLY[]
 
 
-OUTPUTS: Final = {"flows": FLOW_RECORD, "transitions": TRANSITION, "events": EVENT_RECORD, "evidence": EVIDENCE}
+OUTPUTS: Final = {
+    "flows": FLOW_RECORD,
+    "transitions": TRANSITION,
+    "events": EVENT_RECORD,
+    "evidence": EVIDENCE,
+    "tallies": TALLY,
+}
 CORE: Final = (  # dtype of each field of Core
     ("control", CONTROL),
     ("work", WORK),

@@ -6,7 +6,7 @@ of ours.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from processor.tcp.kernel import (
     ROOM_EVIDENCE,
     ROOM_FLOWS,
     ROOM_LOG,
+    ROOM_TALLIES,
     ROOM_TRANSITIONS,
     drive,
     has_room,
@@ -54,6 +55,7 @@ OUTPUT_ROWS: Final = {
     "transitions": 65_536 + ROOM_TRANSITIONS,
     "events": 16_384 + ROOM_EVENTS,
     "evidence": 65_536 + ROOM_EVIDENCE,
+    "tallies": 4096 + ROOM_TALLIES,
 }
 REASONS: Final = {  # by Batch.end
     GOES_ON: NO_REASON,
@@ -139,6 +141,11 @@ class Machine:
     def slice_numbers(self) -> npt.NDArray[np.int64]:
         """Numbers of the slices that this machine holds, in the order of its table."""
         return np.arange(SLICES // self.partitions) * self.partitions + self.partition
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Names of the sensors that were heard, which records point into."""
+        return tuple(self._sensors)
 
     @property
     def views_live(self) -> int:
@@ -254,7 +261,7 @@ class Machine:
     def take(self) -> Records:
         """Records of `apply` and `give_up` since the last call."""
         kept, self._kept = self._kept, []
-        return join(kept, tuple(self._sensors))
+        return join(kept, self.sensors)
 
     def _keep(self, pieces: Iterator[Records]) -> None:
         for piece in pieces:
@@ -267,7 +274,7 @@ class Machine:
         counts = {name: int(control[f"{name}_n"]) for name in OUTPUTS}
         if any(counts.values()):
             rows = {name: getattr(self.core, name)[:n] for name, n in counts.items()}
-            yield Records(**rows, sensors=tuple(self._sensors))
+            yield Records(**rows, sensors=self.sensors)
             for name in OUTPUTS:
                 control[f"{name}_n"] = 0
 
@@ -312,14 +319,12 @@ def joined(parts: list[Rows], dtype: np.dtype[Any]) -> Rows:
 def join(parts: list[Records], sensors: tuple[str, ...]) -> Records:
     """One Records of several, in order, their links between tables moved."""
     if len(parts) == 1:
-        return Records(parts[0].flows, parts[0].transitions, parts[0].events, parts[0].evidence, sensors)
+        return replace(parts[0], sensors=sensors)
     transitions = evidence = 0
     for part in parts:
         part.flows["log"] += transitions
         part.events["evidence"] += evidence
         transitions += len(part.transitions)
         evidence += len(part.evidence)
-    flows, found, events, named = (
-        joined([getattr(part, name) for part in parts], dtype) for name, dtype in OUTPUTS.items()
-    )
-    return Records(flows, found, events, named, sensors)
+    tables = {name: joined([getattr(part, name) for part in parts], dtype) for name, dtype in OUTPUTS.items()}
+    return Records(**tables, sensors=sensors)

@@ -19,7 +19,7 @@ from processor.tcp.story import (
 )
 from processor.tcp.zeek import conn_state
 from synfin.compiled import inner
-from synfin.wire.event import HISTORY_WORDS
+from synfin.wire.event import HISTORY_WORDS, TALLIES
 from synfin.wire.kinds import SEVERITY_OF_KIND
 from synfin.wire.segment import BOTH, HIGHER, LOWER
 
@@ -29,6 +29,10 @@ ROLE_SYNACK: Final = 2
 ROLE_ACK: Final = 3
 ROLE_FIN_ORIG: Final = 4
 ROLE_RST: Final = 6
+TALLY_SYN: Final = TALLIES.index("syn")
+TALLY_ANSWERED: Final = TALLIES.index("answered")
+TALLY_STRAY_SYNACK: Final = TALLIES.index("stray_synack")
+TALLY_STRAY_RST: Final = TALLIES.index("stray_rst")
 _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
 
@@ -152,6 +156,26 @@ def write_flow(core: Any, view: Any, reason: Any) -> None:
     record["synack_count"] = r["syn_count"]
     _summarise(record["ends"][_NONE], o)
     _summarise(record["ends"][_ONE], r)
+
+
+@inner
+def write_tally(core: Any, tuple_row: Any, queue: Any, t_ns: Any, sender: Any, kind: Any) -> None:
+    """Count what an end (LOWER or HIGHER) of the tuple of a FLOW or a VIEW did, before anything can make way for it."""
+    control = core.control[_NONE]
+    tally = core.tallies[control["tallies_n"]]
+    control["tallies_n"] += _ONE
+    tally["t_ns"] = t_ns
+    for half in range(2):
+        tally["lower_ip"][half] = tuple_row["lower_ip"][half]
+        tally["higher_ip"][half] = tuple_row["higher_ip"][half]
+    tally["lower_port"] = tuple_row["lower_port"]
+    tally["higher_port"] = tuple_row["higher_port"]
+    tally["domain"] = tuple_row["domain"]
+    tally["family"] = tuple_row["family"]
+    tally["sensor"] = core.lanes[np.uint64(queue["lane"])]["sensor"]
+    tally["slice"] = queue["slice"]
+    tally["kind"] = kind
+    tally["sender"] = HIGHER if sender == HIGHER else LOWER
 
 
 @inner

@@ -21,7 +21,7 @@ from processor.tcp.layout import (
     VIEW_OVER,
     open_core,
 )
-from processor.tcp.record import write_flow
+from processor.tcp.record import TALLY_STRAY_SYNACK, TALLY_SYN, write_flow, write_tally
 from processor.tcp.sent import settle_guesses
 from processor.tcp.step import ASSUMED, INFERRED, keeps_silent, stamp, step, step_as
 from processor.tcp.story import (
@@ -165,6 +165,10 @@ def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) ->
     _clear_endpoint(view["ends"][_ONE], 1)
     _orient(view, x)
     begin_history(view, _ONE if x["sender"] == HIGHER else _NONE)
+    if view["orient"] == ORIENT_SYN:
+        write_tally(core, view, queue, x["t_ns"], x["sender"], TALLY_SYN)
+    elif view["orient"] == ORIENT_SYNACK:
+        write_tally(core, view, queue, x["t_ns"], x["sender"], TALLY_STRAY_SYNACK)
     row["serial"] = own["serial"]
     own["serial"] += _ONE
     own["views"] += _ONE

@@ -4,7 +4,7 @@ The core fills these columns and never a string; `jsonl.py` writes the JSON line
 them. Every enumeration is a tuple of names, and a column holds the index. A number that may be missing is -1 then.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -286,6 +286,30 @@ EVENT_RECORD: Final = np.dtype(
     ]
 )
 
+# What is counted and is no event of a view; counts.py says what becomes of it.
+TALLIES: Final = ("syn", "answered", "stray_synack", "stray_rst")
+TALLY: Final = np.dtype(
+    [
+        ("t_ns", "<i8"),
+        ("lower_ip", "<u8", (2,)),  # as in segment.FLOW
+        ("higher_ip", "<u8", (2,)),
+        ("lower_port", "<u2"),
+        ("higher_port", "<u2"),
+        ("domain", "<u4"),
+        ("sensor", "<u4"),  # index into the table of sensor names
+        ("slice", "<u2"),
+        ("kind", "u1"),  # index into TALLIES
+        ("sender", "u1"),  # segment.LOWER or HIGHER
+        ("family", "u1"),
+        ("pad", "u1", (7,)),
+    ]
+)
+assert TALLY.itemsize == 64
+
+
+def _no_tallies() -> npt.NDArray[np.void]:
+    return np.zeros(0, TALLY)
+
 
 @dataclass(frozen=True, slots=True)
 class Records:
@@ -296,3 +320,4 @@ class Records:
     events: npt.NDArray[np.void]  # EVENT_RECORD[]
     evidence: npt.NDArray[np.void]  # EVIDENCE[], pointed into by the events
     sensors: tuple[str, ...]  # names, pointed into by `sensor`
+    tallies: npt.NDArray[np.void] = field(default_factory=_no_tallies)  # TALLY[]
