@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sink.files import Extent, storing
-from sink.once import Gap, Seq
 from synfin.errors import StorageError
+from synfin.once import Gap, Seq
 
 VERSION: Final = 1
 SUFFIX: Final = ".journal"

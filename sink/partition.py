@@ -15,8 +15,8 @@ from sink.alerts import TYPE_HEADER, Alert, Headers, alert_of, header, rule_of
 from sink.counters import Counters, Talk
 from sink.files import LIVE_SUFFIX, Extent, LiveFile, Names, Rotation, finish, make_folder, storing, sync_folder
 from sink.journal import Journal, journal_path, load, save
-from sink.once import SEQ_HEADER, Once, Verdict, parse_seq
 from synfin.errors import StorageError, UsageError
+from synfin.once import SEQ_HEADER, Once, Verdict, parse_seq
 
 JOURNALS: Final = "journal"  # folder beside those of the topics
 

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from sink.consumer import Sink
 from sink.counters import Talk
 from sink.files import Rotation
-from sink.once import Once, Seq, Verdict
 from sink.partition import Place
+from synfin.once import Once, Seq, Verdict
 from tests.unit.sink.disk import Budget, Crash, Disk
 from tests.unit.sink.histories import histories
 from tests.unit.sink.topics import Topics, is_alert, value_of

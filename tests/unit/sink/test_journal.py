@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from sink.files import Extent
 from sink.journal import Journal, decode, encode, load, save
-from sink.once import Gap, Seq
 from synfin.errors import StorageError
+from synfin.once import Gap, Seq
 from synfin.wire.topics import SLICES
 
 numbers = st.integers(0, 2**63 - 1)

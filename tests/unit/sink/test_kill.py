@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sink.once import Once, Seq, Verdict
+from synfin.once import Once, Seq, Verdict
 from tests.unit.sink import killed_sink
 
 KILLS = 8

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sink.once import Once, Seq, Verdict, parse_seq
+from synfin.once import Once, Seq, Verdict, parse_seq
 from synfin.wire import key, topics
 from tests.unit.sink.histories import each_once, histories
 
@@ -86,7 +86,7 @@ def test_a_header_is_read():
         b"",
         b"1:2",
         b"1:2:3:4",
-        b"384:0:1",
+        b"768:0:1",
         b"1:0:0",
         b"01:0:1",
         b"1:0:01",

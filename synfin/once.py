@@ -21,7 +21,7 @@ _SEQ: Final = re.compile(rb"(0|[1-9][0-9]{0,2}):(0|[1-9][0-9]{0,17}):([1-9][0-9]
 class Seq(NamedTuple):
     """Place of a record among those of its slice and topic."""
 
-    slice: int
+    slice: int  # 0..383; 384 and the partition's number for what the second stage wrote
     epoch: int  # packets offset at which the slice began without a snapshot
     n: int  # 1, 2, 3 … within the epoch
 
@@ -35,7 +35,7 @@ def parse_seq(value: bytes | None) -> Seq | None:
     if match is None:
         return None
     seq = Seq(int(match[1]), int(match[2]), int(match[3]))
-    return seq if seq.slice < SLICES else None
+    return seq if seq.slice < 2 * SLICES else None
 
 
 class Verdict(Enum):
