@@ -5,15 +5,18 @@ records with the same numbers.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
 
 from processor import snapshot
+from processor.counting import Counting, Row
 from processor.index_key import index_key
 from processor.tcp.machine import Limits, Machine
 from synfin.errors import UsageError
-from synfin.wire.batch import Batch
+from synfin.wire.batch import GOES_ON, Batch
 from synfin.wire.event import Records
 from synfin.wire.jsonl import Line, event_lines, flow_lines
 from synfin.wire.key import SLICES
@@ -28,18 +31,20 @@ LATE: Final = "late"
 class Output:
     """Records of a batch as a producer takes them."""
 
-    def __init__(self, records: Records, epochs: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    def __init__(self, records: Records, counts: list[Row], epochs: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
         """`epochs` holds the epoch of each slice, by its number."""
         self.records = records
+        self._counts = counts
         self._epochs = epochs
 
-    def __iter__(self) -> Iterator[tuple[str, bytes, bytes, str, str, str]]:
+    def __iter__(self) -> Iterator[Row]:
         """Yield topic suffix, key, value, ce_id, ce_type, synfin_seq."""
         yield from self._of("flows", flow_lines(self.records).records(self._epochs))
         yield from self._of("events", event_lines(self.records).records(self._epochs))
+        yield from self._counts
 
     @staticmethod
-    def _of(topic: str, lines: Iterable[Line]) -> Iterator[tuple[str, bytes, bytes, str, str, str]]:
+    def _of(topic: str, lines: Iterable[Line]) -> Iterator[Row]:
         for key, value, ce_id, ce_type, seq in lines:
             yield topic, key, value, ce_id.decode(), ce_type.decode(), seq.decode()
 
@@ -63,6 +68,9 @@ class PartitionSlices:
                 f"{partitions} partitions: the number of partitions is part of the state and cannot be changed"
             )
         snapshot.put_back(self.machine, list(newest.values()))
+        self.counting = Counting(self.machine.slice_numbers.tolist(), partitions)
+        for number, read in newest.items():
+            self.counting.put_back(number, read.counts, self.machine.sensors)
         self._snapshot_bytes = 0
         self.skipped = {DUPLICATE: 0, LATE: 0}  # batches that were not applied, and why
 
@@ -76,8 +84,11 @@ class PartitionSlices:
 
     def apply(self, batch: Batch, offset: int, arrived_ms: int) -> Output:
         """Apply a batch; a slice whose own `next` lies above the offset skips its rows."""
-        machine = self.machine
-        self._give_up_silent(batch, offset, arrived_ms)
+        machine, counting = self.machine, self.counting
+        behind = machine.slice_numbers[machine.core.slices["next_offset"] <= offset].tolist()
+        silent = self._give_up_silent(batch, offset, arrived_ms)
+        lost = self._lost_before(batch)
+        stepped = batch.first_ns < int(machine.core.lanes["clock_ns"][machine.lane_number(batch.lane)])
         verdict = self._hear(batch, arrived_ms)
         if verdict is None:
             records = machine.apply(batch, offset)
@@ -85,21 +96,54 @@ class PartitionSlices:
             self.skipped[verdict] += 1
             machine.pass_over(offset)
             records = machine.take()
-        return Output(records, self._epochs())
+        number = machine.lane_number(batch.lane)
+        sensor = int(machine.core.lanes["sensor"][number])
+        if verdict is None and lost is not None:
+            counting.lost(behind, sensor, *lost)
+        if stepped:
+            counting.begun_anew(behind, sensor)
+        counting.add(records)
+        for gone, clock_ns in silent:
+            counting.end(behind, gone, machine.sensors[gone], clock_ns)
+        if verdict is None:
+            if batch.end == GOES_ON:
+                counting.close(behind, sensor, batch.last_ns)
+            else:
+                counting.end(behind, sensor, batch.lane.sensor, batch.last_ns)
+        epochs = self._epochs()
+        counts = sorted(counting.rows(epochs), key=itemgetter(0))  # by partition: each is sent in one go
+        return Output(records, counts, epochs)
+
+    def _lost_before(self, batch: Batch) -> tuple[int, int] | None:
+        """The stretch of time in which the sensor lost packets, or a batch of them, as this batch shows; else None."""
+        lane_number = self.machine.lane_number(batch.lane)
+        lane = self.machine.core.lanes[lane_number]
+        same = int(lane["boot"]) == batch.lane.boot and int(lane["last_number"]) >= 0
+        dropped, number = (int(lane["dropped"]), int(lane["last_number"])) if same else (0, batch.number - 1)
+        if batch.dropped <= dropped and batch.number <= number + 1:
+            return None
+        return min(int(lane["clock_ns"]), batch.last_ns) if same else batch.first_ns, batch.last_ns
 
     def _epochs(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         epochs = np.zeros(SLICES, np.int64)
         epochs[self.machine.slice_numbers] = self.machine.core.slices["epoch"]
         return epochs
 
-    def _give_up_silent(self, batch: Batch, offset: int, arrived_ms: int) -> None:
-        """End the views of lanes that the log has not heard for long; the log alone decides, so a replay does too."""
+    def _give_up_silent(self, batch: Batch, offset: int, arrived_ms: int) -> list[tuple[int, int]]:
+        """End the views of lanes that the log has not heard for long; the log alone decides, so a replay does too.
+
+        Gives their sensors and clocks.
+        """
+        silent = []
         lanes = self.machine.core.lanes
         own = self.machine.lane_number(batch.lane) if len(lanes) else -1
         for number in np.flatnonzero((lanes["arrived_ms"] >= 0) & (arrived_ms - lanes["arrived_ms"] > LOST_MS)):
             if number != own:
                 self.machine.give_up(int(number), offset)
-                self.machine.core.lanes["arrived_ms"][number] = -1
+                lane = self.machine.core.lanes[number : number + 1]
+                lane["arrived_ms"] = -1
+                silent.append((int(lane["sensor"][0]), int(lane["clock_ns"][0])))
+        return silent
 
     def _hear(self, batch: Batch, arrived_ms: int) -> str | None:
         """Note the batch's number. DUPLICATE or LATE for one that is not to be applied, else None."""
@@ -126,7 +170,10 @@ class PartitionSlices:
 
     def snapshots(self) -> list[tuple[bytes, bytes]]:
         """Key and value of every slice as of the last apply."""
-        values = [(b"%d" % taken.number, snapshot.encode(taken, self._limits)) for taken in snapshot.take(self.machine)]
+        values = []
+        for taken in snapshot.take(self.machine):
+            whole = replace(taken, counts=self.counting.snapshot(taken.number))
+            values.append((b"%d" % taken.number, snapshot.encode(whole, self._limits)))
         self._snapshot_bytes = sum(len(value) for _, value in values)
         return values
 

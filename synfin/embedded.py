@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy.typing as npt
 
@@ -22,6 +22,10 @@ from sensor.pcapfile import CaptureFile
 from synfin.errors import UsageError
 from synfin.wire.batch import END_OF_FILE, GOES_ON, Batch, Lane
 from synfin.wire.event import Records
+
+if TYPE_CHECKING:
+    from processor.windows import Alert
+    from synfin.aggregates import Rules
 
 TICK_NS: Final = 1_000_000_000  # how long a live capture is silent before the core hears that time passes
 NAME_MAX: Final = 64  # bytes of a sensor's name
@@ -89,9 +93,19 @@ class Reading:
     """
 
     def __init__(
-        self, sources: list[Source], local: LocalAddresses | None, limits: Limits | None = None, bpf: str = ""
+        self,
+        sources: list[Source],
+        local: LocalAddresses | None,
+        limits: Limits | None = None,
+        bpf: str = "",
+        rules: "Rules | None" = None,
     ) -> None:
-        """Read with a capture filter when there is one. Raises UsageError for a bad one."""
+        """Read with a capture filter when there is one, and with rules where their alerts are wanted.
+
+        Raises UsageError for a bad filter.
+        """
+        self.alerts: list[Alert] = []  # of the rules, until somebody takes them out
+        self._rules = rules
         self.torn: list[str] = []
         self.capture: CaptureFile | None = None
         self.machine = Machine(limits or Limits(), index_key())
@@ -118,7 +132,14 @@ class Reading:
     def records(self) -> Iterator[Records]:
         """What the core makes of them, in pieces of bounded size; each holds until the next is asked for."""
         for batch in self.batches():
-            yield from self.machine.pieces(batch)
+            if self._rules:
+                self._rules.begin(batch, self.machine)
+            for piece in self.machine.pieces(batch):
+                if self._rules:
+                    self._rules.count(piece)
+                yield piece
+            if self._rules:
+                self.alerts += self._rules.after(batch, self.machine)
 
 
 def sources_of(files: list[str], named: list[str]) -> list[Source]:

@@ -8,6 +8,8 @@ from synfin.errors import EXIT_INCOMPLETE, EXIT_OK
 from synfin.small import plain_if_small
 
 if TYPE_CHECKING:
+    from processor.windows import Alert
+    from synfin.aggregates import Rules
     from synfin.printing import Printer
 
 
@@ -46,6 +48,23 @@ def _printer(args: argparse.Namespace) -> "Printer":
     return JsonPrinter(events=args.events) if args.json or args.events else TextPrinter()
 
 
+def rules_for(args: argparse.Namespace) -> "Rules | None":
+    """The rules over several connections where their alerts are wanted."""
+    if not args.events:
+        return None
+    from synfin.aggregates import Rules
+
+    return Rules()
+
+
+def print_alerts(alerts: "list[Alert]") -> None:
+    """Print what the rules raised, one JSON object a line, and forget it."""
+    if alerts:
+        sys.stdout.buffer.writelines(alert.value + b"\n" for alert in alerts)
+        sys.stdout.buffer.flush()
+        alerts.clear()
+
+
 def main(args: argparse.Namespace) -> int:
     """Read the files; the exit code."""
     plain_if_small([*args.files, *(named.partition("=")[2] for named in args.sensor)])
@@ -54,10 +73,10 @@ def main(args: argparse.Namespace) -> int:
     from synfin.printing import Progress
 
     printer, progress = _printer(args), Progress()
-    reading = Reading(
-        sources_of(args.files, args.sensor), local_of(args.local), Limits(with_transitions=bool(args.events))
-    )
+    limits = Limits(with_transitions=bool(args.events))
+    reading = Reading(sources_of(args.files, args.sensor), local_of(args.local), limits, rules=rules_for(args))
     for records in reading.records():
+        print_alerts(reading.alerts)
         printer.take(records)
         capture = reading.capture
         if capture and capture.size is None:
@@ -66,6 +85,7 @@ def main(args: argparse.Namespace) -> int:
             progress.show(capture.bytes_read, capture.size)
     progress.clear()
     printer.finish()
+    print_alerts(reading.alerts)
     for torn in reading.torn:
         sys.stderr.write(f"synfin read: {torn}\n")
     return EXIT_INCOMPLETE if reading.torn else EXIT_OK

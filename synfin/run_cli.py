@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from synfin.errors import EXIT_FAILED, EXIT_INCOMPLETE, EXIT_OK
+from synfin.read_cli import print_alerts, rules_for
 from synfin.small import plain_if_small
 
 if TYPE_CHECKING:
@@ -53,10 +54,13 @@ def _read(args: argparse.Namespace, printer: "Printer") -> int:
     if args.interface:
         raise UsageError("-r and -i: a file or an interface")
     limits = Limits(with_transitions=args.events)
-    reading = Reading(sources_of(args.files, []), local_of(args.local), limits, " ".join(args.expression))
+    expression = " ".join(args.expression)
+    reading = Reading(sources_of(args.files, []), local_of(args.local), limits, expression, rules_for(args))
     for records in reading.records():
+        print_alerts(reading.alerts)
         printer.take(records)
     printer.finish()
+    print_alerts(reading.alerts)
     for torn in reading.torn:
         sys.stderr.write(f"synfin run: {torn}\n")
     return EXIT_INCOMPLETE if reading.torn else EXIT_OK
@@ -95,10 +99,18 @@ def _capture(args: argparse.Namespace, printer: "Printer") -> int:
     for batch in chain(rehearsal.take(made_up_block()), rehearsal.finish(STOPPED)):
         printer.rehearse(core.apply(batch))  # compiles what would else be compiled while packets wait
 
+    rules = rules_for(args)
+
     def take(batch: "Batch") -> None:
+        if rules:
+            rules.begin(batch, machine)
         for records in machine.pieces(batch):
             printer.take(records)
+            if rules:
+                rules.count(records)
         printer.flush()
+        if rules:
+            print_alerts(rules.after(batch, machine))
 
     capture = open_live(interface, " ".join(args.expression) or None, SNAPLEN_HEADERS)
     _Stop(capture)

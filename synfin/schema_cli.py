@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from synfin.errors import EXIT_OK
 
-RECORDS: Final = ("flow", "event")
+RECORDS: Final = ("flow", "event", "aggregate", "counts")
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""
-    parser.add_argument("record", nargs="?", choices=RECORDS, help="one kind of record; without it, both in one schema")
+    parser.add_argument("record", nargs="?", choices=RECORDS, help="one kind of record; without it, all in one schema")
 
 
 def schema(record: str) -> dict[str, Any]:

@@ -7,12 +7,23 @@ import jsonschema
 import numpy as np
 import pytest
 
+from processor.rules import RULES, Finding
+from processor.windows import alert_of
 from synfin import cli
+from synfin.errors import ContractError
 from synfin.schema_cli import RECORDS, any_record, schema
 from synfin.wire import event as ev
+from synfin.wire.counts import SUMS, WINDOW_NS, Count, Key, decode, empty, encode
 from synfin.wire.jsonl import event_lines, flow_lines
 from tests.support.json_records import records_from
 
+TOLD_COUNTS = [
+    Count(Key("service", "web-01", 0, "192.0.2.1", 80), 0, dict.fromkeys(SUMS["service"], 3), {5, 9}, killed_ns=(1, 2)),
+    Count(Key("source", "web-01", 7, "2001:db8::1", 0), WINDOW_NS, dict.fromkeys(SUMS["source"], 3), {("::1", 22)}),
+    Count(Key("stray", "db", 0, "192.0.2.1", 80), 0, {"strays": 1}, {2**53 - 1}, loss=True, both_ways=True),
+    empty(Key("end", "db", 0, "", 0), 0),
+]
+FINDING = Finding({"opened": 1, "failed": 20}, 6, 20, (("192.0.2.9", 22), ("192.0.2.9", 23)))
 ALERTS = tuple(kind for kind in ev.EVENT_KINDS if kind.startswith("alert."))
 ENUMERATIONS = {
     ("flow", "properties.end_reason"): ev.END_REASONS,
@@ -47,6 +58,10 @@ ENUMERATIONS = {
     ("event", "properties.cause.items"): ev.CAUSES,
     ("event", "$defs.packet.properties.from"): ev.ENDPOINTS,
     ("event", "$defs.packet.properties.role"): ev.ROLES,
+    ("aggregate", "properties.kind"): [rule.kind for rule in RULES],
+    ("aggregate", "properties.severity"): sorted({rule.severity for rule in RULES}),
+    ("aggregate", "properties.of"): sorted({rule.of for rule in RULES}),
+    ("counts", "properties.of"): tuple(SUMS),
 }
 
 
@@ -83,6 +98,8 @@ def lines():
     return {
         "flow": [json.loads(value) for value in flow_lines(records).values()],
         "event": [json.loads(value) for value in event_lines(records).values()],
+        "aggregate": [json.loads(alert_of(rule, TOLD_COUNTS[1].key, 5, FINDING).value) for rule in RULES],
+        "counts": [json.loads(encode(count)) for count in TOLD_COUNTS],
     }
 
 
@@ -121,7 +138,7 @@ def test_a_consumer_must_bear_keys_that_a_later_version_adds(record, lines):
 def test_keys_stand_in_the_order_of_the_schema(record, lines):
     def check(value, node, root):
         node = root["$defs"][node["$ref"].removeprefix("#/$defs/")] if "$ref" in node else node
-        if isinstance(value, dict):
+        if isinstance(value, dict) and "properties" in node:
             order = [key for key in node["properties"] if key in value]
             assert list(value) == order
             for key in value:
@@ -161,7 +178,7 @@ def test_synfin_schema_prints_one(record, capsys):
     assert json.loads(capsys.readouterr().out) == schema(record)
 
 
-def test_synfin_schema_prints_both(capsys):
+def test_synfin_schema_prints_all(capsys):
     assert cli.main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == any_record()
 
@@ -171,3 +188,21 @@ def test_synfin_schema_knows_no_other(capsys):
         cli.main(["schema", "packet"])
     assert ended.value.code == 2
     assert "invalid choice: 'packet'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", TOLD_COUNTS)
+def test_counts_come_back_as_they_were(count):
+    assert decode(encode(count)) == count
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"[]", b"{}", b'{"v":2}', *(encode(TOLD_COUNTS[0]).replace(*pair) for pair in (
+        (b'"service"', b'"serve"'), (b'"192.0.2.1"', b'"192.0.2"'), (b":80", b":65536"), (b'"syns":3', b'"syns":-3'),
+        (b'"syns":3', b'"syns":"3"'), (b"[5,9]", b"[5,null]"), (b"[1,2]", b"[1]"), (b'"window_ns":0', b'"window_ns":1'),
+        (b'"web-01"', b'"' + 65 * b"w" + b'"'), (b'"web-01"', b"1"),
+    ))],
+)  # fmt: skip
+def test_what_are_no_counts_is_a_contract_error(value):
+    with pytest.raises(ContractError):
+        decode(value)

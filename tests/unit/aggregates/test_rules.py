@@ -1,0 +1,166 @@
+"""The rules over several connections, from rows on the wire to alerts: what raises each, and what must not."""
+
+from functools import partial
+
+import orjson
+import pytest
+
+from processor.rules import NAMES, RULES, Thresholds
+from processor.windows import GRACE, Judge, judged
+from synfin.config import SETTINGS
+from synfin.wire.counts import SUMS, WINDOW_NS, Key, empty
+from tests.support.crowds import START_NS, Crowd, alerts_of
+
+WEB = "192.0.2.1"
+
+
+def clients(i):
+    return f"198.51.{100 + i // 250 % 20}.{1 + i % 250}"
+
+
+def flood(crowd, at_s, windows=1, n=1200, way="unanswered"):
+    for window in range(windows):
+        crowd.many(n, way, at_s + 10 * window, 9, clients, WEB, 80)
+    return crowd
+
+
+def kinds(crowd, **others):
+    return [alert["kind"] for alert in alerts_of(crowd, **others)]
+
+
+def test_a_flood_is_raised_once_and_told_with_its_numbers():
+    (alert,) = alerts_of(flood(Crowd(), 0, windows=3).until(60))
+    assert alert["kind"] == "alert.syn_flood"
+    assert (alert["ip"], alert["port"], alert["sensor"]) == (WEB, 80, "tap")
+    assert alert["counts"] == {"syns": 1200, "opened": 0, "half_open": 0}
+    assert (alert["since_ns"], alert["ts_ns"]) == (START_NS, START_NS + WINDOW_NS)
+    assert 800 < alert["distinct"] < 1700  # 1200, from those with the least hashes
+
+
+def test_a_flood_that_pauses_for_less_than_three_windows_is_one_and_after_that_another():
+    crowd = flood(flood(Crowd(), 0), 30)
+    assert kinds(crowd.until(80)) == ["alert.syn_flood"]
+    assert kinds(flood(flood(Crowd(), 0), 50).until(100)) == ["alert.syn_flood"] * 2
+
+
+def test_a_rush_of_clients_that_are_served_is_no_flood():
+    crowd = flood(Crowd(), 0).many(200, "opened", 0, 9, clients, WEB, 80)
+    assert kinds(crowd.until(60)) == []
+
+
+def test_syns_that_are_sent_again_count_once():
+    assert kinds(flood(Crowd(), 0, n=900, way="retransmitted").until(60)) == []
+
+
+def test_few_sources_are_a_flood_only_when_they_leave_much_half_open():
+    few = Crowd().many(1200, "unanswered", 0, 9, lambda i: f"198.51.100.{1 + i % 8}", WEB, 80)
+    assert "alert.syn_flood" not in kinds(few.until(60))
+    half_open = Crowd().many(1200, "half_open", 0, 9, lambda i: f"198.51.100.{1 + i % 8}", WEB, 80)
+    (alert,) = alerts_of(half_open.until(60))
+    assert alert["counts"] == {"syns": 1200, "opened": 0, "half_open": 1200}
+
+
+def test_what_was_lost_by_us_explains_a_flood():
+    assert kinds(flood(Crowd(), 0).until(60), dropped={0: 5}) == []
+    assert kinds(flood(Crowd().until(0), 20).until(80), sizes=(6, 3000), dropped={0: 5}) == ["alert.syn_flood"]
+
+
+@pytest.mark.parametrize("way", ["refused", "unanswered", "syn_scan"])
+def test_ports_of_one_host_in_vain_are_a_vertical_scan(way):
+    crowd = Crowd().many(25, way, 0, 8, "198.51.100.7", WEB, lambda i: 100 + i)
+    (alert,) = alerts_of(crowd.until(60).until(120))
+    assert alert["kind"] == "alert.scan_vertical"
+    assert (alert["ip"], alert["port"], alert["distinct"]) == ("198.51.100.7", None, 25)
+    assert alert["sample"] == [{"ip": WEB, "port": 100 + i} for i in range(20)]
+
+
+def test_one_port_of_many_hosts_in_vain_is_a_horizontal_scan():
+    crowd = Crowd().many(25, "refused", 0, 8, "198.51.100.7", lambda i: f"192.0.2.{i}", 22)
+    assert kinds(crowd.until(60)) == ["alert.scan_horizontal"]
+
+
+def test_a_nat_with_clients_that_succeed_scans_nothing():
+    crowd = Crowd().many(25, "refused", 0, 8, "198.51.100.7", WEB, lambda i: 100 + i)
+    crowd.many(10, "opened", 0, 8, "198.51.100.7", WEB, 443)
+    assert kinds(crowd.until(60)) == []
+
+
+def test_a_slow_scan_is_none():
+    crowd = Crowd().many(25, "refused", 0, 300, "198.51.100.7", WEB, lambda i: 100 + i)
+    assert kinds(crowd.until(400)) == []
+
+
+def test_resets_of_many_connections_at_once_are_a_storm_and_name_a_listener_that_was_closed():
+    crowd = Crowd().many(60, "killed", 12, 0.01, clients, WEB, 80)
+    (alert,) = alerts_of(crowd.until(60))
+    assert alert["kind"] == "alert.rst_storm"
+    assert alert["counts"] == {"aborted_orig": 0, "aborted_resp": 60, "listener_closed": 60}
+    (spread,) = alerts_of(Crowd().many(60, "killed", 11, 8, clients, WEB, 80).until(60))
+    assert spread["counts"]["listener_closed"] == 0
+
+
+def test_a_service_whose_connections_always_end_so_has_no_storm_when_there_are_a_few_more():
+    crowd = Crowd()
+    for window in range(60):
+        crowd.many(40, "killed", 10 * window, 9, clients, WEB, 80)
+    assert kinds(crowd.many(60, "killed", 601, 8, clients, WEB, 80).until(660)) == []
+
+
+def test_answers_to_what_nobody_asked_are_backscatter_where_both_directions_are_seen():
+    strays = partial(Crowd.many, n=15, at_s=12, for_s=6, orig=clients, resp=WEB, port=80)
+    crowd = Crowd()
+    strays(crowd, way="stray_synack")
+    strays(crowd, way="stray_rst", orig=lambda i: f"203.0.113.{i}")
+    both = alerts_of(crowd.many(384, "opened", 0, 1, clients, "192.0.2.9", 443).until(60))
+    assert [(alert["kind"], alert["ip"], alert["distinct"]) for alert in both] == [("alert.backscatter", WEB, 30)]
+    assert kinds(strays(strays(Crowd(), way="stray_synack"), way="stray_rst", at_s=13)) == []
+
+
+def test_a_service_that_took_connections_and_refuses_them_is_raised_and_a_closed_port_is_not():
+    refused = partial(Crowd.many, n=6, way="refused", at_s=300, for_s=8, orig=clients, resp=WEB, port=80)
+    assert kinds(refused(Crowd()).until(400)) == []
+    crowd = Crowd().many(1, "closed", 0, 1, clients, WEB, 80)
+    assert kinds(refused(crowd).until(400)) == ["alert.refused_service"]
+    long_ago = Crowd().many(1, "closed", 0, 1, clients, WEB, 80)
+    assert kinds(refused(long_ago, at_s=700).until(800)) == []
+
+
+def stuck(*numbers):
+    key = Key("service", "tap", 0, WEB, 80)
+    for minute, number in enumerate(numbers):
+        count = empty(key, START_NS + 6 * minute * WINDOW_NS)
+        count.sums["stuck"] = number
+        yield count
+
+
+def test_connections_that_stay_in_close_wait_are_a_leak_when_there_are_ten():
+    assert [alert.kind for alert in judged(stuck(4, 3, 3))] == ["alert.close_wait_leak"]
+    assert list(judged(stuck(9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9))) == []
+
+
+def test_a_window_is_judged_when_its_sensor_has_gone_on_and_what_comes_later_counts_too():
+    judge, limits = Judge(Thresholds()), Thresholds()
+    half = Key("service", "tap", 0, WEB, 80), START_NS
+
+    def part(first):
+        count = empty(*half)
+        count.sums["syns"], count.members = 600, set(range(first, first + 40))
+        return count
+
+    def time_at(window, sensor="tap"):
+        return empty(Key("service", sensor, 0, "192.0.2.99", 1), START_NS + window * WINDOW_NS)
+
+    assert judge.add(part(0)) == []
+    assert judge.add(time_at(GRACE + 5, "another")) == []  # each sensor has its own clock
+    assert judge.add(time_at(GRACE + 1)) == []  # half of it is not enough
+    assert judge.add(part(100)) == []
+    (alert,) = judge.add(time_at(GRACE + 2))
+    assert orjson.loads(alert.value)["counts"]["syns"] == 1200
+    assert judge.finish() == []
+    assert limits.flood_sources <= 40
+
+
+def test_every_threshold_is_a_setting_and_every_rule_counts_what_there_is():
+    settings = {setting.name.removeprefix("rules."): setting for setting in SETTINGS}
+    assert {name: settings[name].default for name in NAMES} == {name: getattr(Thresholds(), name) for name in NAMES}
+    assert {rule.of for rule in RULES} == set(SUMS) - {"end"}
