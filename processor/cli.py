@@ -39,7 +39,9 @@ def work(argv: list[str]) -> int:
         from processor.app import build_app
 
         app = build_app(config)
-        server = metrics.start(settings, "processor", health.probe(app.worker.counters, app.worker.status))
+        server = metrics.start(
+            settings, "processor", health.probe(app.worker.counters, app.worker.status, app.worker.judged)
+        )
         try:
             return await serve.serve(app)
         finally:

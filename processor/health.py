@@ -17,6 +17,7 @@ HELP: Final = {
     "input_bytes": "bytes of input applied",
     "flows": "flow records sent",
     "events": "event records sent",
+    "counts": "records of counts sent",
     "skipped": "messages that the snapshots already covered",
     "caught_up": "messages read again because the snapshots were older than the stream",
     "input_lost": "offsets that retention took before they were processed",
@@ -36,6 +37,7 @@ class Counters:
     input_bytes: int = 0
     flows: int = 0
     events: int = 0
+    counts: int = 0
     skipped: int = 0
     caught_up: int = 0
     input_lost: int = 0
@@ -53,6 +55,8 @@ class Status:
     seen_s: float = field(default_factory=time.monotonic)  # when a broker last answered
     lags: dict[int, int] = field(default_factory=dict)  # messages not applied yet, of each partition assigned
     behind_s: dict[int, float] = field(default_factory=dict)  # age of the last message applied, where there is a lag
+
+    counts_lag: int = 0  # records of counts not applied yet, of all partitions assigned
 
     def note(self, now_s: float, ends: Mapping[int, int], positions: Mapping[int, tuple[int, int]]) -> None:
         """Note that the loop turns: where the log of each partition assigned ends, and what (next, arrived_ms) is."""
@@ -79,12 +83,15 @@ class Status:
         return wrong
 
 
-def probe(counters: Counters, status: Status) -> Probe:
-    """For the metrics port."""
+def probe(counters: Counters, status: Status, judged: Counters) -> Probe:
+    """For the metrics port; `judged` counts what the second stage does."""
 
     def samples() -> Iterator[Sample]:
         for counter in fields(counters):
             yield Sample(f"processor_{counter.name}_total", getattr(counters, counter.name), HELP[counter.name])
+        yield Sample("processor_judged_counts_total", judged.batches, "records of counts that the rules were given")
+        yield Sample("processor_alerts_total", judged.events, "alerts of rules over several connections sent")
+        yield Sample("processor_counts_lag", status.counts_lag, "records of counts not applied yet")
         yield Sample("processor_partitions", len(status.lags), "partitions assigned")
         for number, lag in sorted(status.lags.items()):
             yield Sample("processor_lag_messages", lag, "messages not applied yet", {"partition": str(number)})

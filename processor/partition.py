@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from processor.checkpoint import Cadence
 from processor.health import Counters
@@ -27,18 +27,20 @@ log = logging.getLogger(__name__)
 
 REASON_BYTES_MAX: Final = 1000
 
-Row: TypeAlias = tuple[str, bytes, bytes, str, str, str]  # topic suffix, key, value, ce_id, ce_type, synfin_seq
+# Topic suffix (with "/" and a partition where that is not the state's own), key, value, ce_id, ce_type, synfin_seq.
+Row: TypeAlias = tuple[str, bytes, bytes, str, str, str]
 Record: TypeAlias = tuple[bytes, bytes, list[tuple[str, bytes]]]  # key, value, headers
 
 
 @dataclass(slots=True)
 class Message:
-    """One value of the packets topic."""
+    """One value of the topic that is read."""
 
     partition: int
     offset: int
     arrived_ms: int  # LogAppendTime
     value: bytes | None
+    seq: bytes | None = None  # its synfin_seq, where it has one
 
 
 class Output(Protocol):
@@ -49,9 +51,9 @@ class Output(Protocol):
 
 
 class PartitionState(Protocol):
-    """The slices of one partition (processor/slices.py)."""
+    """The slices of one partition (processor/slices.py), or its part of the second stage (processor/judging.py)."""
 
-    def apply(self, batch: Batch, offset: int, arrived_ms: int) -> Output:
+    def apply(self, batch: Any, offset: int, arrived_ms: int) -> Output:
         """Apply a batch; a slice whose own `next` lies above the offset skips its rows."""
 
     def next(self) -> int:
@@ -81,7 +83,7 @@ class Outlet(Protocol):
     """Where records leave: in order within a topic-partition. Raises what the first failed send raised, ever after."""
 
     async def send(self, topic: str, partition: int, records: Iterable[Record]) -> None:
-        """Hand over; returns before they are acknowledged. `topic` is flows, events, state or deadletter."""
+        """Hand over; returns before they are acknowledged. `topic` is flows, events, counts, state or deadletter."""
 
     async def settle(self) -> None:
         """Return when the broker has acknowledged all that was handed over."""
@@ -94,9 +96,9 @@ class Kit:
     packets: PacketLog
     outlet: Outlet
     open_state: Callable[[int, list[bytes]], PartitionState]
-    decode: Callable[[bytes], Batch]
+    decode: Callable[[Message], Any]  # what the state applies; ContractError for what is not to be
     commit: Callable[[dict[int, int]], Awaitable[bool]]  # partition to next offset; false when the group moved on
-    partitions: int  # of the packets topic, and so of all that go by the slice
+    source: str = "packets"  # suffix of the topic that is read
     cadence: Cadence = field(default_factory=Cadence)
     counters: Counters = field(default_factory=Counters)
     clock: Callable[[], float] = time.monotonic
@@ -104,6 +106,20 @@ class Kit:
 
 class RevokedError(Exception):
     """The partition was taken away in the middle of something that takes long."""
+
+
+def batch_of(decode: Callable[[bytes], Batch], partitions: int, counters: Counters) -> Callable[[Message], Batch]:
+    """How messages of the packets topic are read: ContractError for what is no batch, or one of elsewhere."""
+
+    def read(message: Message) -> Batch:
+        batch = decode(message.value or b"")
+        wrong = misplaced(batch, message.partition, partitions)
+        if wrong is not None:
+            raise ContractError(wrong)
+        counters.segments += len(batch.segments)
+        return batch
+
+    return read
 
 
 def misplaced(batch: Batch, partition: int, partitions: int) -> str | None:
@@ -193,16 +209,12 @@ class Partition:
         if self._dirty_since is None:
             self._dirty_since = kit.clock()
         try:
-            batch = kit.decode(value)
-            wrong = misplaced(batch, self.number, kit.partitions)
+            batch = kit.decode(message)
         except ContractError as error:
-            wrong = str(error) or type(error).__name__
-        if wrong is not None:
-            await self._bury(message, wrong)
+            await self._bury(message, str(error) or type(error).__name__)
         else:
             output = self._state.apply(batch, message.offset, message.arrived_ms)
             kit.counters.batches += 1
-            kit.counters.segments += len(batch.segments)
             await self._send(output)
         self.position = message.offset + 1
         self.arrived_ms = message.arrived_ms
@@ -211,7 +223,7 @@ class Partition:
 
     async def _send(self, output: Output) -> None:
         """Publish as the records come, without holding them all: they are what a batch costs most of."""
-        counters, sent = self._kit.counters, {"flows": 0, "events": 0}
+        counters, sent = self._kit.counters, {"flows": 0, "events": 0, "counts": 0}
 
         def records(topic: str, rows: Iterator[Row]) -> Iterator[Record]:
             for _, key, value, ce_id, ce_type, seq in rows:
@@ -219,17 +231,22 @@ class Partition:
                 headers = [("ce_id", ce_id.encode()), ("ce_type", ce_type.encode()), ("synfin_seq", seq.encode())]
                 yield key, value, headers
 
-        for topic, rows in groupby(output, key=itemgetter(0)):
-            await self._kit.outlet.send(topic, self.number, records(topic, rows))
+        for place, rows in groupby(output, key=itemgetter(0)):
+            topic, _, target = place.partition("/")
+            number = int(target) if target else self.number
+            await self._kit.outlet.send(topic, number, records(topic, rows))
         counters.flows += sent["flows"]
         counters.events += sent["events"]
+        counters.counts += sent["counts"]
 
     async def _bury(self, message: Message, reason: str) -> None:
         """Into the dead letter, as it came; a checkpoint waits for the broker's word like for any output."""
-        place = f"{self.number}-{message.offset}"
+        source = self._kit.source
+        place = f"{self.number}-{message.offset}" if source == "packets" else f"{source}-{self.number}-{message.offset}"
         self._kit.counters.dead_letters += 1
         log.warning("partition %d, offset %d goes to the dead letter: %s", self.number, message.offset, reason)
         headers = [
+            ("topic", source.encode()),
             ("reason", reason.encode("utf-8", "replace")[:REASON_BYTES_MAX]),
             ("partition", b"%d" % self.number),
             ("offset", b"%d" % message.offset),

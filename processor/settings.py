@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from processor.checkpoint import Cadence
+from processor.rules import NAMES, Thresholds
 from processor.tcp.machine import Limits
 from synfin.broker import BrokerConfig
 from synfin.config import Settings
@@ -20,6 +21,7 @@ class ProcessorConfig:
     group: str = "synfin-processor"
     cadence: Cadence = field(default_factory=Cadence)
     core: Limits | None = None  # None: the core's own defaults
+    rules: Thresholds = field(default_factory=Thresholds)
 
     @classmethod
     def of(cls, settings: Settings) -> "ProcessorConfig":
@@ -29,12 +31,13 @@ class ProcessorConfig:
             topics=Topics(prefix=settings["topics.prefix"]),
             group=settings["processor.group"],
             core=Limits(settings["processor.views_per_slice"], settings["processor.transitions"]),
+            rules=Thresholds(**{name: settings[f"rules.{name}"] for name in NAMES}),
         )
 
     def by_slice(self) -> list[str]:
         """Topics whose partitions go by the slice, so that all have the same number of them."""
         topics = self.topics
-        return [topic.name for topic in (topics.packets, topics.flows, topics.events, topics.state)]
+        return [topic.name for topic in (topics.packets, topics.flows, topics.events, topics.state, topics.counts)]
 
     def partitions(self, counts: Mapping[str, int]) -> int:
         """How many partitions there are, from the count of each topic that exists."""

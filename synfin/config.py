@@ -184,6 +184,47 @@ SETTINGS: Final = (
         "an event for each transition; fixed once there is state",
         ("processor",),
     ),
+    Setting("rules.syn_rate", integer, 100, "SYNs a second to one service that may be a flood", ("processor",)),
+    Setting(
+        "rules.flood_completion_percent",
+        integer,
+        10,
+        "of them that become connections, in a flood less",
+        ("processor",),
+    ),
+    Setting("rules.flood_sources", integer, 32, "sources of a flood, at least", ("processor",)),
+    Setting(
+        "rules.flood_half_open", integer, 256, "or connections in ten seconds that it leaves half-open", ("processor",)
+    ),
+    Setting(
+        "rules.scan_targets",
+        integer,
+        20,
+        "ports of one host, or hosts with one port, that one source tries in a minute",
+        ("processor",),
+    ),
+    Setting("rules.scan_failed_percent", integer, 80, "of its attempts that fail, in a scan at least", ("processor",)),
+    Setting(
+        "rules.storm_aborts", integer, 50, "connections of one service that are reset in ten seconds", ("processor",)
+    ),
+    Setting("rules.storm_factor", integer, 5, "times what is usual for it", ("processor",)),
+    Setting("rules.stray_segments", integer, 20, "answers to nothing, from one sender in a minute", ("processor",)),
+    Setting("rules.stray_peers", integer, 16, "to so many addresses and ports", ("processor",)),
+    Setting("rules.refused", integer, 5, "attempts that a service refuses in a minute", ("processor",)),
+    Setting(
+        "rules.close_wait",
+        integer,
+        10,
+        "connections of a service that get stuck in CLOSE-WAIT in ten minutes",
+        ("processor",),
+    ),
+    Setting(
+        "rules.quiet_windows",
+        integer,
+        3,
+        "times ten seconds without its cause, after which an alert is raised again",
+        ("processor",),
+    ),
     Setting("processor.metrics_port", port, 9471, "metrics on loopback; 0: none", ("processor",), "--metrics-port"),
     Setting("sink.folder", path, Path("events"), "folder for the files", ("sink",), "--out"),
     Setting("sink.topics", words, ("flows", "events"), "which of flows and events", ("sink",), "--topics"),

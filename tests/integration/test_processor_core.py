@@ -134,7 +134,7 @@ def assert_same_records(seen, expected):
 
 def test_two_workers_killed_in_mid_stream_give_the_records_of_one_process(rig, capture):
     expected = embedded(capture)  # first, as it compiles the kernels that the workers then find in the cache
-    assert warm(PARTITIONS, lambda number, values: open_partition(number, PARTITIONS, None, values), decode) == 4
+    warm(PARTITIONS, lambda number, values: open_partition(number, PARTITIONS, None, values), decode)
     batches = batches_of(capture)
     assert len(batches) >= 380
     feeder = rig.feed(list(rounds_of(rig, batches)), pause_s=1.5)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from processor import partition
 from processor.checkpoint import Cadence
+from processor.health import Counters
 from processor.partition import Kit, Message
 from synfin.errors import BrokerError, ContractError
 from tests.integration.processor_batches import batch_of, flows_of
@@ -94,13 +96,14 @@ class Clock:
 
 def kit_of(broker, clock=None, cadence=None, open_state=lambda _, values: Machine(values)):
     """Whatever a partition works with, over the double; no checkpoint is due by itself unless `cadence` says so."""
+    counters = Counters()
     return Kit(
         packets=broker,
         outlet=broker,
         open_state=open_state,
-        decode=decode,
+        decode=partition.batch_of(decode, PARTITIONS, counters),
         commit=broker.commit,
-        partitions=PARTITIONS,
+        counters=counters,
         cadence=cadence or Cadence(age_s=1e9, age_s_max=1e9, input_bytes_min=1 << 40),
         clock=clock or Clock(),
     )

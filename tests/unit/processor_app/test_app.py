@@ -129,8 +129,8 @@ def test_faust_is_told_what_keeps_the_protocol():
     assert str(conf.store) == "memory:"
     assert conf.producer_max_request_size > 16 << 20
     assert app._Producer._settings_extra(None) == {"acks": "all", "enable_idempotence": True}
-    ((agent,),) = [made.agents.values()]
-    assert agent.channel.acks is False  # else Faust would commit by its own lights
+    assert [agent.name for agent in made.agents.values()] == ["packets", "counts"]
+    assert all(agent.channel.acks is False for agent in made.agents.values())  # else Faust commits by its own lights
 
 
 def test_tls_always_comes_with_a_context_that_verifies():
@@ -138,17 +138,23 @@ def test_tls_always_comes_with_a_context_that_verifies():
         BrokerConfig(security="SSL"),
         BrokerConfig(security="SASL_SSL", sasl_mechanism="SCRAM-SHA-256", sasl_user="u", sasl_password="p"),
     ):
-        told = app.driver.credentials_to_aiokafka_auth(app._auth(config))
+        told = app.driver.credentials_to_aiokafka_auth(app.auth(config))
         assert told["security_protocol"] == config.security
         assert told["ssl_context"].check_hostname
     assert (told["sasl_mechanism"], told["sasl_plain_username"]) == ("SCRAM-SHA-256", "u")
     plain = BrokerConfig(security="SASL_PLAINTEXT", sasl_mechanism="PLAIN", sasl_user="u", sasl_password="p")
-    told = app.driver.credentials_to_aiokafka_auth(app._auth(plain))
+    told = app.driver.credentials_to_aiokafka_auth(app.auth(plain))
     assert (told["security_protocol"], told["ssl_context"]) == ("SASL_PLAINTEXT", None)
-    assert app._auth(BrokerConfig()) is None
+    assert app.auth(BrokerConfig()) is None
 
 
-COUNTS = {"synfin.packets.v1": 6, "synfin.flows.v1": 6, "synfin.events.v1": 6, "synfin.state.v1": 6}
+COUNTS = {
+    "synfin.packets.v1": 6,
+    "synfin.flows.v1": 6,
+    "synfin.events.v1": 6,
+    "synfin.state.v1": 6,
+    "synfin.counts.v1": 6,
+}
 LETTERS = {"synfin.deadletter.v1": 1}
 
 
