@@ -25,6 +25,7 @@ PAGES: Final = ("README.md", "docs/first-capture.md", "docs/what-a-tap-can-know.
 STATES_PAGE: Final = "docs/states.md"
 EVENTS_PAGE: Final = "docs/events.md"
 NAMES_PAGE: Final = "docs/names.md"
+AGGREGATES_PAGE: Final = "docs/aggregates.md"
 
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PROMPT: Final = "$ "
@@ -209,9 +210,12 @@ def output(command: str) -> str:
 
 def main() -> None:
     """Write the pages."""
+    from docs.aggregates_page import aggregates_page  # noqa: PLC0415  found when ROOT is in the path
+
     (ROOT / STATES_PAGE).write_text(states_page(), encoding="utf-8")
     (ROOT / EVENTS_PAGE).write_text(events_page(), encoding="utf-8")
     (ROOT / NAMES_PAGE).write_text(names_page(), encoding="utf-8")
+    (ROOT / AGGREGATES_PAGE).write_text(aggregates_page(), encoding="utf-8")
     for name in PAGES:
         page = (ROOT / name).read_text(encoding="utf-8")
         (ROOT / name).write_text(filled(page), encoding="utf-8")

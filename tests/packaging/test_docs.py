@@ -8,7 +8,9 @@ from functools import cache
 
 import pytest
 
+from docs.aggregates_page import aggregates_page
 from docs.make import (
+    AGGREGATES_PAGE,
     EVENTS_PAGE,
     NAMES_PAGE,
     PAGES,
@@ -61,6 +63,10 @@ def test_every_link_within_the_project_leads_somewhere(name):
 
 def test_the_page_of_states_is_what_the_table_says():
     assert read(STATES_PAGE) == states_page(), "python docs/make.py writes it"
+
+
+def test_the_page_of_alerts_over_several_connections_is_what_the_rules_say():
+    assert read(AGGREGATES_PAGE) == aggregates_page(), "python docs/make.py writes it"
 
 
 def test_the_page_of_events_is_what_their_table_and_the_stories_say():

@@ -1,0 +1,64 @@
+"""Text of docs/aggregates.md, the page of alerts over several connections, from the tables of the program."""
+
+import textwrap
+from typing import Final
+
+from processor.rules import NAMES, RULES, Rule
+from processor.windows import GRACE, KEYS_MAX
+from synfin.config import SETTINGS
+from synfin.wire.counts import GROUPS, MEMBERS_MAX, SUMS
+
+_AGGREGATES: Final = """\
+# Alerts over several connections
+
+Made from `processor/rules.py` by `python docs/make.py`: the program reads the same table.
+
+Most alerts are about one connection, and the core raises them. These count many. They come in two stages. The first
+adds up what each slice sees into records of counts: for each sensor, ten seconds of its own event time, and
+service, source or sender of strays, one record in `synfin.counts.v1` (`synfin schema counts`). The second reads
+those by their key, adds up the slices, and asks the rules below about each window of each sensor. What a rule finds
+goes to `synfin.events.v1` as a record of type `aggregate` (`synfin schema aggregate`), and from there, as every
+`alert.*`, to `synfin.alerts.v1`. `synfin read --events` and `synfin run --events` have both stages in one process
+and print the same records.
+
+* Sums and sets do not depend on the order in which the slices' records come. A window is judged when the sensor's
+  records are {grace} windows beyond it; what comes still later counts too, and its window is judged again. The
+  slices of one sensor may so be {late} seconds of its time apart, and more after a fault, without an alert being
+  lost or said twice.
+* A rule that is true again is silent until its cause was gone for `quiet_windows` windows.
+* An alert that packets which we lost could explain is not raised: the sensor's drop counters, and batches that
+  never came, mark the windows in which they fall. A reset or a refusal that was seen is no less true for what was
+  not.
+* Memory is bounded: a group of keys (there are {groups}) keeps {keys}, the one with the least records gives way. Of
+  members (a service's sources, a stray's peers) those with the {members} least hashes are kept, which tell how many
+  there are: exactly below that, and within some 12 % above.
+
+## The rules
+{rules}
+## What is counted
+{sums}
+## Thresholds
+Settings of the processor, as `SYNFIN_RULES_SYN_RATE=200` or `syn_rate = 200` below `[rules]` in `synfin.toml`.
+
+| setting | default | what |
+|---|---|---|
+{thresholds}
+"""
+
+
+def _told(rule: Rule) -> str:
+    """One rule as a section."""
+    words = [rule.judge.__doc__ or "", f"Severity `{rule.severity}`, of a {rule.of}.", f"Guard: {rule.guard}."]
+    words += [] if rule.windows else ["Packets that we lost cannot explain it."]
+    return f"### `{rule.kind}`\n{textwrap.fill(' '.join(words), 118, break_on_hyphens=False)}\n"
+
+
+def aggregates_page() -> str:
+    """Text of docs/aggregates.md."""
+    settings = {setting.name.removeprefix("rules."): setting for setting in SETTINGS}
+    rules = "\n".join(_told(rule) for rule in RULES)
+    rows = ["| of | number | what |", "|---|---|---|"]
+    rows += [f"| {of} | `{name}` | {words} |" for of, sums in SUMS.items() for name, words in sums.items()]
+    limits = [f"| `rules.{name}` | {settings[name].default} | {settings[name].help} |" for name in NAMES]
+    numbers = {"grace": GRACE, "late": 10 * GRACE, "groups": GROUPS, "keys": KEYS_MAX, "members": MEMBERS_MAX}
+    return _AGGREGATES.format(rules=rules, sums="\n".join(rows) + "\n", thresholds="\n".join(limits), **numbers)
