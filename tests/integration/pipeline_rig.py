@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 
+from processor.rules import NAMES
 from synfin.embedded import Reading, Source
 from synfin.errors import EXIT_BROKER
 from synfin.wire.codec import decode
@@ -57,6 +58,10 @@ class Pipe(threading.Thread):
         self.join(10)
 
 
+# What tiled recordings have of resets would be storms; the rules over several connections have a test of their own.
+QUIET = {f"SYNFIN_RULES_{name.upper()}": "1000000000" for name in NAMES}
+
+
 class Pipeline(Rig):
     """One test's topics, its sensor, workers and sink. Every process is ended here, if not before."""
 
@@ -71,6 +76,7 @@ class Pipeline(Rig):
             "SYNFIN_TOPICS_PREFIX": topics.prefix,
             "SYNFIN_PROCESSOR_GROUP": topics.prefix,
             "SYNFIN_SINK_GROUP": f"{topics.prefix}-sink",
+            **QUIET,
         }
 
     # Processes
