@@ -25,6 +25,7 @@ WAYS = {
     "syn_scan": ((0, SYN, 0, 0), (1, SYN | ACK, 0, 1), (0, RST, 1, 0)),
     "opened": OPENING,
     "closed": (*OPENING, (0, FIN | ACK, 1, 1), (1, FIN | ACK, 1, 2), (0, ACK, 2, 2)),
+    "left_open": (*OPENING, (0, FIN | ACK, 1, 1), (1, ACK, 1, 2)),
     "killed": (*OPENING, (1, RST | ACK, 1, 1)),
     "stray_synack": ((1, SYN | ACK, 0, 1),),
     "stray_rst": ((1, RST, 1, 0),),

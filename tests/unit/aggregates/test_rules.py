@@ -164,3 +164,10 @@ def test_every_threshold_is_a_setting_and_every_rule_counts_what_there_is():
     settings = {setting.name.removeprefix("rules."): setting for setting in SETTINGS}
     assert {name: settings[name].default for name in NAMES} == {name: getattr(Thresholds(), name) for name in NAMES}
     assert {rule.of for rule in RULES} == set(SUMS) - {"end"}
+
+
+def test_responders_that_the_core_finds_stuck_in_close_wait_are_counted():
+    """The client closes, the server's program never does, and a minute of the sensor's time goes by."""
+    crowd = Crowd().many(12, "left_open", 0, 9, clients, WEB, 80)
+    (alert,) = alerts_of(crowd.until(40).until(80).until(120))
+    assert (alert["kind"], alert["port"], alert["counts"]) == ("alert.close_wait_leak", 80, {"stuck": 12})
