@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 
 from processor.slices import open_partition
+from processor.warm import warm
 from sensor.batcher import Batcher
 from synfin.wire.batch import END_OF_FILE, Lane
+from synfin.wire.codec import decode
 from synfin.wire.topics import Topics
 from tests.integration.processor_rig import Rig
 from tests.support.crowds import SECOND, Crowd, raised, staged
@@ -81,6 +83,7 @@ def test_floods_and_scans_are_each_one_alert_though_workers_are_killed(rig, tmp_
         "alert.syn_flood": 2,
         "alert.scan_vertical": 2,
     }
+    warm(PARTITIONS, lambda number, values: open_partition(number, PARTITIONS, None, values), decode)
     batches = batches_of(segments, flows)
     feeder = rig.feed(list(rounds_of(rig, batches)), pause_s=0.1)
     worker = start(rig)
