@@ -4,7 +4,7 @@ import textwrap
 from typing import Final
 
 from processor.rules import NAMES, RULES, Rule
-from processor.windows import GRACE, KEYS_MAX
+from processor.windows import GRACE, KEYS_MAX, RETAINED
 from synfin.config import SETTINGS
 from synfin.wire.counts import GROUPS, MEMBERS_MAX, SUMS
 
@@ -22,9 +22,11 @@ goes to `synfin.events.v1` as a record of type `aggregate` (`synfin schema aggre
 and print the same records.
 
 * Sums and sets do not depend on the order in which the slices' records come. A window is judged when the sensor's
-  records are {grace} windows beyond it; what comes still later counts too, and its window is judged again. The
-  slices of one sensor may so be {late} seconds of its time apart, and more after a fault, without an alert being
-  lost or said twice.
+  records are {grace} windows beyond it; what comes still later counts too, and its window is judged again.
+* That suffices while the partitions of the packets topic are read within {late} seconds of a sensor's time of each
+  other, as they are live. Where they are further apart (a recording sent at full speed, a long catch-up), a window is
+  judged by what has come of it: a share, as that of attempts that succeed, may be wrong then. Counts that come {kept}
+  windows late ({kept_service} for a service) find their window forgotten, and an alert may be lost.
 * A rule that is true again is silent until its cause was gone for `quiet_windows` windows.
 * An alert that packets which we lost could explain is not raised: the sensor's drop counters, and batches that
   never came, mark the windows in which they fall. A reset or a refusal that was seen is no less true for what was
@@ -61,4 +63,5 @@ def aggregates_page() -> str:
     rows += [f"| {of} | `{name}` | {words} |" for of, sums in SUMS.items() for name, words in sums.items()]
     limits = [f"| `rules.{name}` | {settings[name].default} | {settings[name].help} |" for name in NAMES]
     numbers = {"grace": GRACE, "late": 10 * GRACE, "groups": GROUPS, "keys": KEYS_MAX, "members": MEMBERS_MAX}
+    numbers |= {"kept": RETAINED["source"], "kept_service": RETAINED["service"]}
     return _AGGREGATES.format(rules=rules, sums="\n".join(rows) + "\n", thresholds="\n".join(limits), **numbers)
