@@ -112,7 +112,7 @@ def _udp(buffer: Any, at: Any, end: Any, packet: Any) -> Any:
 
 
 @leaf
-def _tunnel_header(buffer: Any, packet: Any) -> Any:
+def tunnel_header(buffer: Any, packet: Any) -> Any:
     """Move the packet's `at` behind the header of the tunnel that it carries; the EtherType inside, as link_header."""
     protocol, at, end = packet["protocol"], packet["at"], packet["end"]
     if protocol == _IPV4:
@@ -142,7 +142,7 @@ def innermost(buffer: Any, frame: Any, packet: Any) -> Any:
         if outcome != _GOOD or packet["protocol"] in _INNERMOST:
             return outcome
         end, wire_end = packet["end"], packet["at"] + packet["carried"]
-        outcome = ip_packet(buffer, _tunnel_header(buffer, packet), end, wire_end, packet)
+        outcome = ip_packet(buffer, tunnel_header(buffer, packet), end, wire_end, packet)
         packet["tunnels"] += _U1
         packet["direction"] = _U0
         if outcome == _NOT_IP:

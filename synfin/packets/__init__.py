@@ -1,0 +1,1 @@
+"""The packets of captures, with Wireshark's fields: what filters over packets and lines of packets are made from."""
