@@ -35,6 +35,7 @@ from processor.tcp.layout import (
     FIN_RECEIVED,
     FIN_SENT,
     ISS_KNOWN,
+    NO_STEP,
     RCV_KNOWN,
     RST_SENT,
     RST_TAKEN,
@@ -57,9 +58,12 @@ PAWS_IDLE_NS: Final = 24 * 86_400 * 1_000_000_000  # RFC 7323 section 5.5: after
 @inner
 def receive(work: Any, me: Any, peer: Any, x: Any) -> None:
     """Apply segment x to the endpoint that it reached."""
-    me["undo_step"] = work["filed"] + work["n"]
-    me["undo_state"] = me["state"]
     state = me["state"]
+    again = me["undo_step"] != NO_STEP and np.int64(x["flags"]) & FIN and segment_end(x) == np.int64(me["rx_end"])
+    # Who has sent a SYN,ACK and no more, and lets a FIN be repeated, had a full queue perhaps and has taken neither.
+    if not again or me["packets"] != np.uint64(me["syn_count"]):
+        me["undo_step"] = work["filed"] + work["n"]
+        me["undo_state"] = state
     if state in (UNKNOWN, CLOSED, LISTEN):
         _without_connection(work, me, x)
     elif state == SYN_SENT:

@@ -285,18 +285,19 @@ def _raise_ended(core: Any, view: Any, now_ns: Any, certainty: Any, reason: Any)
             return
         _raise_handshake(core, view, now_ns, certainty)
         return
-    if view["events"] & EVENT_TEARDOWN:
-        return
-    view["events"] |= EVENT_TEARDOWN
-    event = write_event(core, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, 0)
-    _fill_ending(view, event, certainty)
-    bits = np.int64(view["ends"][_NONE]["bits"]) | np.int64(view["ends"][_ONE]["bits"])
-    abnormal = kind == TD_ABORT or (kind == TD_SILENT and bits & GONE)
-    write_evidence(core, view, event, True)
-    if abnormal and _loss_free(core, view):
+    if not view["events"] & EVENT_TEARDOWN:
+        view["events"] |= EVENT_TEARDOWN
+        event = write_event(core, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, 0)
+        _fill_ending(view, event, certainty)
+        write_evidence(core, view, event, True)
+    a, b = view["ends"][_NONE], view["ends"][_ONE]
+    gone = (a["bits"] | b["bits"]) & GONE
+    # That an end has gone without a packet is told by no packet: one that comes late may show that we missed its FIN.
+    abnormal = kind == TD_ABORT or (kind == TD_SILENT and gone and reason != NO_REASON)
+    if abnormal and not view["alerts"] & np.uint64(1 << KIND_ALERT) and _loss_free(core, view):
         view["alerts"] |= np.uint64(1 << KIND_ALERT)
         alert = write_event(core, view, KIND_ALERT, now_ns, 0)
-        _fill_ending(view, alert, certainty)
+        _fill_ending(view, alert, max(certainty, np.int64(a["last_certainty"]), np.int64(b["last_certainty"])))
         write_evidence(core, view, alert, True)
 
 
@@ -315,4 +316,5 @@ def _loss_free(core: Any, view: Any) -> Any:
     lost = core.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
     a, b = view["ends"][_NONE], view["ends"][_ONE]
     missed = (a["bits"] | b["bits"]) & (MISSED | FIN_GUESSED | BAD_ACK) or a["gap_bytes"] or b["gap_bytes"]
-    return not lost and not missed
+    both_gone = a["bits"] & b["bits"] & GONE  # two that vanish at once are one close that was missed
+    return not lost and not missed and not both_gone and both_open(view)

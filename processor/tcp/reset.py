@@ -26,11 +26,14 @@ from processor.tcp.layout import (
     ACTIVE,
     BAD_ACK,
     EVER_LOCAL,
+    FIN_GUESSED,
     FIN_RECEIVED,
     FIN_SENT,
     GONE,
+    MISSED,
     NO_STEP,
     RST_SENT,
+    SND_KNOWN,
     SYN_PENDING,
 )
 from processor.tcp.sent import settle_guesses
@@ -82,6 +85,8 @@ def transmit_reset(work: Any, me: Any, peer: Any, x: Any) -> None:
     state = me["state"]
     form = reset_form(me, x)
     bare = not np.int64(x["flags"]) & ACK
+    if state == CLOSED and me["bits"] & GONE:
+        _shows_loss(me, peer, x)
     if state in (UNKNOWN, CLOSED) or (state == TIME_WAIT and me["bits"] & GONE):
         return
     if state == LISTEN:  # no listener, or one that answers something else than the pending SYN
@@ -126,11 +131,28 @@ def transmit_reset(work: Any, me: Any, peer: Any, x: Any) -> None:
         work["lag_ns"] = 0
         me["bits"] |= RST_SENT | GONE
         return
+    if not opening:
+        _shows_loss(me, peer, x)
     settle_guesses(work, me, peer)
     if state == SYN_RECEIVED and form == ABORT and not me["bits"] & ACTIVE:
         step_as(work, me, TX_EST, INFERRED)  # a half-open entry of a listener has no connection to abort
     if step(work, me, TX_RST):
         me["bits"] |= RST_SENT
+
+
+@inner
+def _shows_loss(me: Any, peer: Any, x: Any) -> None:
+    """The numbers of a RST that counts are beyond what the capture has of either end: what is between was missed."""
+    if after(x["seq"], me["snd_nxt"]):
+        me["bits"] |= MISSED
+    if not np.int64(x["flags"]) & ACK or not peer["bits"] & SND_KNOWN or peer["state"] == CLOSED:
+        return
+    over = distance(x["ack"], peer["snd_nxt"])
+    if over == 1 and not peer["bits"] & (FIN_SENT | EVER_LOCAL):  # at its own host a forgery is as likely
+        me["rcv_nxt"] = x["ack"]
+        me["bits"] |= FIN_GUESSED
+    elif over > 0:
+        peer["bits"] |= MISSED
 
 
 @inner

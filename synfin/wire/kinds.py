@@ -111,9 +111,10 @@ KINDS: Final = {
     ),
     "alert.abnormal_teardown": Kind(
         "alert",
-        "Beside `teardown.abort` and `teardown.silent`: somebody may want to look.",
-        "Not raised when packets of the connection, or of its sensor while it lasted, were lost to the capture, nor "
-        "for an end that only a timer tells.",
+        "Beside `teardown.abort`, and at the end of a view with `teardown.silent`: somebody may want to look.",
+        "Not raised where the capture's own loss may explain it: when packets of the connection were missed, or of its "
+        "sensor while it lasted, when both endpoints are gone without a packet, or were never both open. Nor for an "
+        "end that only a timer tells.",
     ),
     "stuck.close_wait": Kind(
         "warn",

@@ -74,12 +74,11 @@ def right(source, loss, seed):
 
 
 SOURCES = [
-    pytest.param(captures_of_ours, 66, (98, 95, 88), (0, 1, 2), id="ours"),
+    pytest.param(captures_of_ours, 66, (99, 95, 91), id="ours"),
     pytest.param(
         captures_of_71_scenarios,
         125,
         (98, 94, 88),
-        (0, 4, 10),
         id="71 scenarios",
         marks=pytest.mark.skipif(not test_kernel.SHARED.is_dir(), reason="no folder of captures beside the repository"),
     ),
@@ -87,17 +86,15 @@ SOURCES = [
 
 
 @pytest.mark.skipif(not ENABLED, reason="minutes in plain Python")
-@pytest.mark.parametrize(("source", "whole_min", "shares_min", "alerts_max"), SOURCES)
-def test_with_1_5_and_10_percent_lost_most_histories_are_right_and_hardly_an_alert_is_new(
-    source, whole_min, shares_min, alerts_max
-):
+@pytest.mark.parametrize(("source", "whole_min", "shares_min"), SOURCES)
+def test_with_1_5_and_10_percent_lost_most_histories_are_right_and_no_alert_is_new(source, whole_min, shares_min):
     whole = right(source, 0, 0)
     _, alerts = read(source, 0, 0)
     assert len(whole) >= whole_min
-    for loss, share_min, new_max in zip((0.01, 0.05, 0.1), shares_min, alerts_max, strict=True):
+    for loss, share_min in zip((0.01, 0.05, 0.1), shares_min, strict=True):
         shares = [100 * len(whole & right(source, loss, seed)) / len(whole) for seed in range(SEEDS)]
         new = Counter()
         for seed in range(SEEDS):
             new += read(source, loss, seed)[1] - alerts
         assert sum(shares) / SEEDS >= share_min, loss
-        assert new.total() <= new_max, (loss, new)
+        assert not new, (loss, new)
