@@ -96,7 +96,8 @@ class Counting:
         self._sensors = records.sensors
         self._add_tallies(records.tallies)
         if len(records.events):
-            self._add_events(records.events[_COUNTED[records.events["kind"]]])
+            first = records.events["k"] == 0  # what was taken back and is told again has been counted
+            self._add_events(records.events[first & _COUNTED[records.events["kind"]]])
 
     def _add_tallies(self, rows: Rows) -> None:
         sent_higher = rows["sender"] == HIGHER

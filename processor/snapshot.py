@@ -31,6 +31,7 @@ from processor.tcp.layout import (
     PACKET_ROWS,
     PACKETS_MAX,
     SLICE,
+    STRUCK_OUT,
     VIEW,
     VIEW_LIVE,
 )
@@ -38,7 +39,7 @@ from processor.tcp.machine import LaneState, Limits, Machine
 from processor.tcp.views import adopt
 from synfin.errors import ContractError, UsageError
 from synfin.pools import addresses_of
-from synfin.wire.event import CERTAINTIES, MICRO_EVENTS, ROLES, STATES
+from synfin.wire.event import CERTAINTIES, HANDSHAKES, MICRO_EVENTS, ROLES, STATES, TEARDOWNS
 from synfin.wire.segment import HIGHER, LOWER
 
 MAGIC: Final = b"SYNS"
@@ -54,6 +55,7 @@ LINKS: Final = (
     "packets_head",
     "packets_tail",
     "tentative",
+    "resets",
 )
 
 Rows = npt.NDArray[Any]
@@ -82,7 +84,7 @@ class Snapshot:
     deadlines: Rows  # DEADLINE[n]
     log: Rows  # LOG[], as many blocks as VIEW.steps rows take
     packets: Rows  # PACKET[], likewise for VIEW.packets_n
-    holds: Rows  # HOLD[], those of the lower end, of the higher, and the waiting SYN, a view
+    holds: Rows  # HOLD[], those of the lower end, of the higher, the waiting SYN, the last RSTs, a view
     counts: dict[str, Any] = field(default_factory=dict)  # what is open of its counts (counting.py)
 
     @property
@@ -94,6 +96,12 @@ class Snapshot:
 def _blocks(views: Rows) -> tuple[Rows, Rows]:
     """How many blocks of LOG and of PACKET each view has."""
     return -(-views["steps"].astype(np.int64) // LOG_ROWS), -(-views["packets_n"].astype(np.int64) // PACKET_ROWS)
+
+
+def _waiting(views: Rows) -> Rows:
+    """How many rows of HOLD each view has: those for the lower end, for the higher, a waiting SYN, last RSTs."""
+    held, kept = views["ends"]["hold_n"].astype(np.int64), views["kept_n"].astype(np.int64)
+    return np.stack([held[:, 0], held[:, 1], kept & 1, kept >> 1], axis=1)
 
 
 def chains(rows: Rows, heads: Rows) -> Rows:
@@ -121,11 +129,12 @@ def take(machine: Machine) -> list[Snapshot]:
     order = np.lexsort((core.deadlines["serial"][numbers], own))
     numbers, own = numbers[order], own[order]
     views, deadlines = core.views[numbers], core.deadlines[numbers]
-    heads = np.empty((len(views), 3), np.uint32)
+    heads = np.empty((len(views), 4), np.uint32)
     heads[:, :2] = np.where(views["ends"]["hold_n"] > 0, views["ends"]["hold_head"], 0)
-    heads[:, 2] = views["tentative"]
-    views["tentative_n"] = views["tentative"] > 0
-    waiting = views["ends"]["hold_n"].sum(axis=1, dtype=np.int64) + views["tentative_n"]
+    heads[:, 2], heads[:, 3] = views["tentative"], views["resets"]
+    resets = (views["resets"] > 0).astype(np.uint8) + (core.holds["next"][views["resets"]] > 0)  # row 0 links nothing
+    views["kept_n"] = (views["tentative"] > 0) + 2 * resets
+    waiting = _waiting(views).sum(axis=1)
     log = core.log[chains(core.log, views["log_head"])]
     packets = core.packets[chains(core.packets, views["packets_head"])]
     holds = core.holds[chains(core.holds, heads.ravel())]
@@ -217,9 +226,12 @@ def _check(snapshot: Snapshot) -> None:
         and (ends["side"] == [0, 1]).all()
         and all((ends[name] < len(STATES)).all() for name in ("state", "last_from", "undo_state"))
         and (ends["hold_n"] <= HOLD_MAX).all()
+        and (views["kept_n"] <= 1 + 2 * 2).all()
         and (views["steps"] <= LOG_MAX).all()
+        and ((views["opening"] & 0x0F) < len(HANDSHAKES)).all()
+        and ((views["ending"] & 0x0F) < len(TEARDOWNS)).all()
         and (views["packets_n"] <= PACKETS_MAX).all()
-        and (log["to"] < len(STATES)).all()
+        and ((log["to"] & ~np.uint8(STRUCK_OUT)) < len(STATES)).all()
         and (log["event"] < len(MICRO_EVENTS)).all()
         and (log["certainty"] < len(CERTAINTIES)).all()
         and (log["side"] <= 1).all()
@@ -250,11 +262,11 @@ def put_back(machine: Machine, snapshots: Sequence[Snapshot]) -> None:
         queues.append(lanes[-1] * len(where) + where[snapshot.number])
     views["lane"], views["queue"] = np.concatenate(lanes), np.concatenate(queues)
     holds = _joined(snapshots, "holds", HOLD)
-    lists = np.stack([views["ends"]["hold_n"][:, 0], views["ends"]["hold_n"][:, 1], views["tentative_n"]], axis=1)
+    lists = _waiting(views)
     heads, tails = _link(holds, lists.ravel())
     heads, tails = heads.reshape(lists.shape), tails.reshape(lists.shape)
     views["ends"]["hold_head"], views["ends"]["hold_tail"] = heads[:, :2], tails[:, :2]
-    views["tentative"], views["tentative_n"] = heads[:, 2], 0
+    views["tentative"], views["resets"], views["kept_n"] = heads[:, 2], heads[:, 3], 0
     log, packets = _joined(snapshots, "log", LOG), _joined(snapshots, "packets", PACKET)
     logged, named = _blocks(views)
     views["log_head"], views["log_tail"] = _link(log, logged)

@@ -130,7 +130,7 @@ def _plausible(me: Any, peer: Any, x: Any) -> Any:
     if flags & RST and peer["state"] == SYN_SENT:
         return not flags & ACK or not after(x["ack"], peer["snd_nxt"])
     if flags & RST:
-        return reset_form(me, x) != FOREIGN or peer["state"] == CLOSED or reset_acceptable(peer, x)
+        return reset_form(me, peer, x) != FOREIGN or peer["state"] == CLOSED or reset_acceptable(peer, x)
     if peer["state"] == SYN_SENT:
         return False
     too_old = distance(x["ack"], peer["snd_una"]) < -np.int64(me["window_max"])

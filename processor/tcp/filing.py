@@ -13,6 +13,7 @@ from processor.tcp.figure5 import (
     SYN_RECEIVED,
     T_STATE,
     TX_FIN,
+    UNKNOWN,
 )
 from processor.tcp.layout import (
     BAD_ACK,
@@ -39,9 +40,21 @@ from processor.tcp.record import (
     ROLE_SYN,
     ROLE_SYNACK,
     TALLY_ANSWERED,
+    cause_of,
     write_event,
     write_evidence,
     write_tally,
+)
+from processor.tcp.revise import (
+    KIND_ALERT,
+    KIND_ESTABLISHED,
+    KIND_OF_HANDSHAKE,
+    KIND_OF_TEARDOWN,
+    KIND_TRANSITION,
+    retract,
+    strike_out,
+    taken_back,
+    with_kind,
 )
 from processor.tcp.story import (
     HS_UNSEEN,
@@ -57,24 +70,12 @@ from processor.tcp.story import (
 )
 from processor.tcp.timers import is_over, one_sided
 from synfin.compiled import inner
-from synfin.wire.event import EVENT_KINDS, HANDSHAKES, STATES, TEARDOWNS
+from synfin.wire.event import EVENT_KINDS, STATES
 from synfin.wire.segment import ACK, FIN, HIGHER, LOWER, RST, SYN
 
 LOG_MAX: Final = 512  # transitions of one view; beyond them states are kept and no longer logged
 _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
-
-KIND_TRANSITION: Final = EVENT_KINDS.index("transition")
-KIND_ESTABLISHED: Final = EVENT_KINDS.index("established")
-KIND_ALERT: Final = EVENT_KINDS.index("alert.abnormal_teardown")
-# handshake.* and teardown.* by index of HANDSHAKES and TEARDOWNS; 0 where there is no such event
-KIND_OF_HANDSHAKE: Final = np.array(
-    [EVENT_KINDS.index(f"handshake.{name}") if f"handshake.{name}" in EVENT_KINDS else 0 for name in HANDSHAKES],
-    np.uint8,
-)
-KIND_OF_TEARDOWN: Final = np.array(
-    [EVENT_KINDS.index(f"teardown.{name}") if f"teardown.{name}" in EVENT_KINDS else 0 for name in TEARDOWNS], np.uint8
-)
 
 
 @inner
@@ -132,24 +133,9 @@ def note_packet(core: Any, view: Any, x: Any, side: Any) -> None:
 
 
 @inner
-def _strike_out(core: Any, view: Any, done: Any) -> None:
-    """Mark an endpoint's transitions from an ordinal on as taken back."""
-    block, ordinal = np.uint64(view["log_head"]), _NONE
-    while ordinal < np.uint64(view["steps"]):
-        row = core.log[block]["rows"][ordinal % np.uint64(LOG_ROWS)]
-        if ordinal >= np.uint64(done["drop_from"]) and row["side"] == done["side"]:
-            row["to"] = 0
-        ordinal += _ONE
-        if ordinal % np.uint64(LOG_ROWS) == 0:
-            block = np.uint64(core.log[block]["next"])
-
-
-@inner
 def _log(core: Any, view: Any, done: Any) -> None:
-    """Append a step to the view's log, or strike out what it takes back."""
+    """Append a step to the view's log; one that takes back has its ordinal too, and nothing else."""
     n = np.uint64(view["steps"])
-    if done["drop_from"] != NO_STEP:
-        _strike_out(core, view, done)
     if n >= LOG_MAX:
         return
     if n % np.uint64(LOG_ROWS) == 0:
@@ -164,7 +150,7 @@ def _log(core: Any, view: Any, done: Any) -> None:
     row["lag_ns"] = done["lag_ns"]
     row["packet_ns"] = done["packet_ns"]
     row["side"] = done["side"]
-    row["to"] = done["to"]
+    row["to"] = done["to"] if done["drop_from"] == NO_STEP else UNKNOWN
     row["event"] = done["event"]
     row["certainty"] = done["certainty"]
     view["steps"] += 1
@@ -175,16 +161,14 @@ def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
     """Move the steps of a row into the view's log and raise the events that they make; WORK is empty after."""
     work = core.work[_NONE]
     certainty = np.int64(0)
+    took_back = -1
     for i in range(work["n"]):
         done = work["steps"][np.uint64(i)]
-        if core.control[_NONE]["with_transitions"] and done["to"]:
-            _raise_transition(core, view, done)
-        if done["event"] == TX_FIN and not view["first_closer"]:
-            view["first_closer"] = 1 + np.int64(done["side"])
-        if done["event"] == T_STATE:
-            _raise_timed_out(core, view, done, now_ns)
-        if done["to"] == SYN_RECEIVED and not view["events"] & EVENT_ANSWERED:
-            _tally_answer(core, view, done)
+        if done["drop_from"] != NO_STEP:
+            strike_out(core, view, done)
+            took_back = i
+        else:
+            _note_step(core, view, done, i, now_ns)
         certainty = max(certainty, np.int64(done["certainty"]))
         _log(core, view, done)
     if work["reset_by"] == NOBODY:
@@ -195,6 +179,8 @@ def file_steps(core: Any, view: Any, now_ns: Any, reason: Any) -> None:
         view["reset_by"] = work["reset_by"]
         view["rst_form"] = work["rst_form"]
         view["cause"] = work["cause"]
+    if took_back >= 0:
+        retract(core, view, work["steps"][np.uint64(took_back)])
     work["n"] = 0
     work["filed"] = view["steps"]
     work["reset_by"] = 0
@@ -219,10 +205,34 @@ def _tally_answer(core: Any, view: Any, done: Any) -> None:
 
 
 @inner
+def _note_step(core: Any, view: Any, done: Any, i: Any, now_ns: Any) -> None:
+    """What a step, the i-th of its row, means for the view."""
+    if core.control[_NONE]["with_transitions"] and view["steps"] < LOG_MAX and _stands(core.work[_NONE], done, i):
+        _raise_transition(core, view, done)
+    if done["event"] == TX_FIN and not view["first_closer"]:
+        view["first_closer"] = 1 + np.int64(done["side"])
+    if done["event"] == T_STATE:
+        _raise_timed_out(core, view, done, now_ns)
+    if done["to"] == SYN_RECEIVED and not view["events"] & EVENT_ANSWERED:
+        _tally_answer(core, view, done)
+
+
+@inner
+def _stands(work: Any, done: Any, i: Any) -> Any:
+    """Whether no later step of the same row takes the i-th back."""
+    for j in range(i + 1, work["n"]):
+        later = work["steps"][np.uint64(j)]
+        if later["side"] == done["side"] and later["drop_from"] <= work["filed"] + i:  # NO_STEP is beyond all
+            return False
+    return True
+
+
+@inner
 def _raise_transition(core: Any, view: Any, done: Any) -> None:
     event = write_event(core, view, KIND_TRANSITION, done["t_ns"], view["steps"])
     event["certainty"] = done["certainty"]
     event["endpoint"] = 0 if np.uint64(done["side"]) == originator(view) else 1
+    event["from"] = done["from"]
     event["to"] = done["to"]
     event["event"] = done["event"]
 
@@ -253,7 +263,8 @@ def _raise_timed_out(core: Any, view: Any, done: Any, now_ns: Any) -> None:
 def _raise_handshake(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     kind = handshake(view)
     view["events"] |= EVENT_HANDSHAKE
-    event = write_event(core, view, KIND_OF_HANDSHAKE[np.uint64(kind)], now_ns, 0)
+    view["opening"] = with_kind(view["opening"], kind)
+    event = write_event(core, view, KIND_OF_HANDSHAKE[np.uint64(kind)], now_ns, taken_back(view["opening"]))
     event["certainty"] = certainty
     event["value_ns"] = view["syn_rtt_ns"]
     event["by"] = role_of(view, np.int64(view["reset_by"]))
@@ -269,7 +280,7 @@ def _raise_opened(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     view["events"] |= EVENT_ESTABLISHED
     if handshake(view) != HS_UNSEEN and not view["events"] & EVENT_HANDSHAKE:
         _raise_handshake(core, view, now_ns, certainty)
-    event = write_event(core, view, KIND_ESTABLISHED, now_ns, 0)
+    event = write_event(core, view, KIND_ESTABLISHED, now_ns, taken_back(view["opening"]))
     event["certainty"] = certainty
     write_evidence(core, view, event, False)
 
@@ -287,16 +298,17 @@ def _raise_ended(core: Any, view: Any, now_ns: Any, certainty: Any, reason: Any)
         return
     if not view["events"] & EVENT_TEARDOWN:
         view["events"] |= EVENT_TEARDOWN
-        event = write_event(core, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, 0)
+        view["ending"] = with_kind(view["ending"], kind)
+        event = write_event(core, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, taken_back(view["ending"]))
         _fill_ending(view, event, certainty)
         write_evidence(core, view, event, True)
     a, b = view["ends"][_NONE], view["ends"][_ONE]
     gone = (a["bits"] | b["bits"]) & GONE
     # That an end has gone without a packet is told by no packet: one that comes late may show that we missed its FIN.
     abnormal = kind == TD_ABORT or (kind == TD_SILENT and gone and reason != NO_REASON)
-    if abnormal and not view["alerts"] & np.uint64(1 << KIND_ALERT) and _loss_free(core, view):
+    if abnormal and not view["alerts"] & np.uint64(1 << KIND_ALERT) and loss_free(core, view):
         view["alerts"] |= np.uint64(1 << KIND_ALERT)
-        alert = write_event(core, view, KIND_ALERT, now_ns, 0)
+        alert = write_event(core, view, KIND_ALERT, now_ns, taken_back(view["ending"]))
         _fill_ending(view, alert, max(certainty, np.int64(a["last_certainty"]), np.int64(b["last_certainty"])))
         write_evidence(core, view, alert, True)
 
@@ -307,11 +319,11 @@ def _fill_ending(view: Any, event: Any, certainty: Any) -> None:
     event["value_ns"] = view["last_ns"] - view["start_ns"]
     event["by"] = role_of(view, np.int64(view["reset_by"] or view["first_closer"]))
     event["rst_form"] = view["rst_form"]
-    event["cause"] = view["cause"]
+    event["cause"] = cause_of(view)
 
 
 @inner
-def _loss_free(core: Any, view: Any) -> Any:
+def loss_free(core: Any, view: Any) -> Any:
     """Whether no loss of our own could explain what looks abnormal."""
     lost = core.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
     a, b = view["ends"][_NONE], view["ends"][_ONE]

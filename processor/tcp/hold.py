@@ -225,7 +225,8 @@ def round_trip(view: Any) -> Any:
 
 
 @inner
-def _age_ns(view: Any) -> Any:
+def age_ns(view: Any) -> Any:
+    """How long nothing must be heard to the contrary."""
     return max(AGE_NS_MIN, 2 * round_trip(view))
 
 
@@ -235,7 +236,7 @@ def hold_deadline(holds: Any, view: Any, me: Any) -> Any:
     if not me["hold_n"]:
         return np.int64(NEVER_NS)
     held = holds[np.uint64(me["hold_head"])]["segment"]
-    age = _age_ns(view)
+    age = age_ns(view)
     flags = np.int64(held["flags"])
     if flags & RST:  # only silence speaks for a RST
         return max(held["t_ns"], me["last_ns"]) + max(age, PATIENCE_NS_MIN)
@@ -260,6 +261,6 @@ def assume_head(control: Any, holds: Any, work: Any, view: Any, me: Any, peer: A
         _pop(control, holds, me)  # a half-open connection, as in a SYN flood
         return
     seen = held["t_ns"]
-    t = max(seen + _age_ns(view), me["last_ns"])
+    t = max(seen + age_ns(view), me["last_ns"])
     stamp(work, t, seen, t - seen, ASSUMED)
     _apply_head(control, holds, work, me, peer)

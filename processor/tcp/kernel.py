@@ -35,6 +35,7 @@ from processor.tcp.record import TALLY_STRAY_RST, write_tally
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, OBSERVED, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
+from processor.tcp.tamper import sample, watch_resets
 from processor.tcp.timers import SYN_SENT_NS, expire, state_deadline, stuck_deadline, view_deadline
 from processor.tcp.views import close_view, learn_vantage, open_view, settle
 from processor.tcp.zeek import bad_checksum
@@ -50,7 +51,7 @@ ROOM_LOG: Final = 4 * STEPS_MAX // LOG_ROWS + 4  # blocks
 ROOM_FLOWS: Final = 4
 ROOM_TRANSITIONS: Final = 4 * LOG_MAX
 ROOM_EVENTS: Final = 4 * STEPS_MAX + 16
-ROOM_EVIDENCE: Final = 128
+ROOM_EVIDENCE: Final = 384  # of the events of an end, and one packet for each that is revised
 ROOM_TALLIES: Final = 8
 
 ICMP_FRAGMENTATION_NEEDED: Final = 4  # code of type 3
@@ -272,6 +273,8 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
     t = x["t_ns"]
     work = begin(core, view)
     learn_vantage(view, x)
+    if view["resets"] or np.int64(x["flags"]) & RST:
+        watch_resets(core, view, me, peer, x)
     if me["hold_n"]:
         release(core, work, me, peer, x)
     stamp(work, t, t, 0, OBSERVED)
@@ -295,6 +298,7 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
         hold(control, holds, peer, x, expected)
     peer["rx_end"] = segment_end(x)
     peer["rx_ack"] = x["ack"]
+    peer["rx_data"] = 1 if x["len"] else 0
     peer["rx_ns"] = t
     view["last_ns"] = t
     if work["n"]:
@@ -323,8 +327,11 @@ def _measure(view: Any, me: Any, peer: Any, x: Any) -> None:
 
 @inner
 def _count(me: Any, x: Any) -> None:
-    if not me["packets"]:
-        me["first_ns"] = x["t_ns"]
+    sent = np.int64(me["packets"])
+    if not sent & (sent - 1):  # none, or a power of two
+        if not sent:
+            me["first_ns"] = x["t_ns"]
+        sample(me, x)
     me["last_ns"] = x["t_ns"]
     me["packets"] += 1
     me["ip_bytes"] += np.uint64(x["ip_len"])

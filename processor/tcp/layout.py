@@ -61,10 +61,13 @@ ENDPOINT: Final = np.dtype(  # what every segment touches stands first
         ("fin_repeats", "u1"),  # how often it sent its FIN again
         ("zeek_state", "u1"),  # see zeek.py
         ("zeek_seen", "u1"),
-        ("pad", "u1"),
+        ("rx_data", "u1"),  # whether the last segment seen towards it had payload
+        ("ttl", "u1"),  # the lowest of some that it sent; 0: none
+        ("samples", "u1"),  # how far they are apart, and how steady its identification is: tamper.py
+        ("ip_id", "<u2"),  # of the last of them
     ]
 )
-assert ENDPOINT.itemsize == 168
+assert ENDPOINT.itemsize == 172
 
 NO_STEP: Final = 0xFFFF
 NO_WSCALE: Final = 255
@@ -92,7 +95,6 @@ FIN_GUESSED: Final = 0x040000  # acknowledged one byte that nobody sent: perhaps
 SPLIT: Final = 0x080000  # answered a SYN with a SYN of its own
 BAD_SYNACK: Final = 0x100000  # its SYN,ACK acknowledged what the peer had not sent
 EVER_LOCAL: Final = 0x200000  # it is the capturing host's: what it receives is applied at once
-REVOKED: Final = 0x400000  # a transition of it was taken back
 SACK_SENT: Final = 0x800000  # sack_max holds
 MISSED: Final = 0x1000000  # the capture missed a segment of it, by what came after
 
@@ -133,10 +135,11 @@ VIEW: Final = np.dtype(
         ("log_tail", "<u4"),
         ("packets_head", "<u4"),
         ("packets_tail", "<u4"),
+        ("resets", "<u4"),  # the last RST that names the one end, and the last that names the other: HOLD
         ("gen", "<u4"),
         ("steps", "<u2"),  # transitions ever logged, those taken back included
         ("packets_n", "u1"),
-        ("tentative_n", "u1"),
+        ("kept_n", "u1"),  # in a snapshot: 1 for `tentative`, and 2 for each of `resets`
         ("events", "u1"),  # EVENT_*: already raised
         ("first_closer", "u1"),  # 1 + side of the first FIN, 0 none
         ("reset_by", "u1"),  # 1 + side of the first RST that counted
@@ -152,7 +155,9 @@ VIEW: Final = np.dtype(
         ("first_seq", "<u4"),
         ("zeek", ZEEK),
         ("signature", "u1"),  # the client's first packets, see signature.py
-        ("pad", "u1", (3,)),
+        ("revisions", "u1"),  # events `revised`
+        ("opening", "u1"),  # index of HANDSHAKES that was told, 4 bits; above it how often such was taken back
+        ("ending", "u1"),  # of TEARDOWNS, likewise
     ]
 )
 
@@ -184,7 +189,8 @@ HOLD: Final = np.dtype(
     [
         ("next", "<u4"),
         ("expected", "<u4"),  # sequence number that its sender had reached before it
-        ("pad", "<u8"),
+        ("tests", "<u4"),  # of a RST in VIEW.resets: see tamper.py
+        ("number", "<u4"),  # likewise: the lowest at which it, or one just before it, ends the connection
         ("segment", SEGMENT),
     ]
 )
@@ -196,11 +202,12 @@ TRANSITION_DONE: Final = np.dtype(
         ("lag_ns", "<i8"),
         ("packet_ns", "<i8"),
         ("side", "u1"),
-        ("to", "u1"),  # UNKNOWN: it was taken back
+        ("to", "u1"),  # with STRUCK_OUT: it was taken back at packet_ns; UNKNOWN: before anybody was told
         ("event", "u1"),
         ("certainty", "u1"),
     ]
 )
+STRUCK_OUT: Final = 0x80
 LOG_ROWS: Final = 6  # an open connection has five transitions, one that closed in good order eleven
 LOG: Final = np.dtype([("next", "<u4"), ("rows", TRANSITION_DONE, (LOG_ROWS,))])  # transitions of a view
 
@@ -267,10 +274,11 @@ STEP: Final = np.dtype(
         ("packet_ns", "<i8"),
         ("drop_from", "<u2"),  # not NO_STEP: takes this endpoint's transitions from that ordinal on back
         ("side", "u1"),
+        ("from", "u1"),
         ("to", "u1"),
-        ("event", "u1"),
+        ("event", "u1"),  # of one that takes back: the one that did not happen
         ("certainty", "u1"),
-        ("pad", "u1", (2,)),
+        ("pad", "u1"),
     ]
 )
 STEPS_MAX: Final = 96  # of one row: two full hold queues, and what the segment itself does

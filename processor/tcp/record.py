@@ -4,7 +4,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from processor.tcp.layout import ISS_KNOWN, LOG_ROWS, NO_WSCALE, PACKET_ROWS, SACK_OK, TS_OK, VIEW_VALID
+from processor.tcp.layout import (
+    ISS_KNOWN,
+    LOG_ROWS,
+    NO_WSCALE,
+    PACKET_ROWS,
+    RST_TAKEN,
+    SACK_OK,
+    STRUCK_OUT,
+    TS_OK,
+    VIEW_VALID,
+)
 from processor.tcp.seqnum import distance, plus
 from processor.tcp.signature import signature
 from processor.tcp.story import (
@@ -19,16 +29,19 @@ from processor.tcp.story import (
 )
 from processor.tcp.zeek import conn_state
 from synfin.compiled import inner
-from synfin.wire.event import HISTORY_WORDS, TALLIES
+from synfin.wire.event import CAUSES, EVENT_KINDS, HISTORY_WORDS, TALLIES
 from synfin.wire.kinds import SEVERITY_OF_KIND
 from synfin.wire.segment import BOTH, HIGHER, LOWER
 
 SEVERITY: Final = np.array(SEVERITY_OF_KIND, np.uint8)
+KIND_TAMPER: Final = EVENT_KINDS.index("alert.tamper")
+TAMPER: Final = 1 << CAUSES.index("tamper")
 ROLE_SYN: Final = 1  # as in event.ROLES
 ROLE_SYNACK: Final = 2
 ROLE_ACK: Final = 3
 ROLE_FIN_ORIG: Final = 4
 ROLE_RST: Final = 6
+ROLE_CONTRADICTION: Final = 8
 TALLY_SYN: Final = TALLIES.index("syn")
 TALLY_ANSWERED: Final = TALLIES.index("answered")
 TALLY_STRAY_SYNACK: Final = TALLIES.index("stray_synack")
@@ -83,8 +96,8 @@ def _local(view: Any) -> Any:
 
 
 @inner
-def _copy_log(core: Any, view: Any) -> Any:
-    """Write the view's transitions, those taken back left out; how many."""
+def _copy_log(core: Any, view: Any, struck_out: Any) -> Any:
+    """Write the view's transitions, or (STRUCK_OUT) those of them that were told and taken back; how many."""
     control = core.control[_NONE]
     at = control["transitions_n"]
     orig = originator(view)
@@ -92,13 +105,13 @@ def _copy_log(core: Any, view: Any) -> Any:
     n = _NONE
     while ordinal < np.uint64(view["steps"]):
         row = core.log[block]["rows"][ordinal % np.uint64(LOG_ROWS)]
-        if row["to"]:
+        if row["to"] and row["to"] & STRUCK_OUT == struck_out:
             written = core.transitions[at + n]
             written["t_ns"] = row["t_ns"]
             written["lag_ns"] = row["lag_ns"]
             written["packet_ns"] = row["packet_ns"]
             written["endpoint"] = 0 if np.uint64(row["side"]) == orig else 1
-            written["to"] = row["to"]
+            written["to"] = row["to"] ^ struck_out
             written["event"] = row["event"]
             written["certainty"] = row["certainty"]
             written["from"] = 0
@@ -129,7 +142,8 @@ def write_flow(core: Any, view: Any, reason: Any) -> None:
     began = view["dropped"] if view["dropped"] <= lane["dropped"] else _NONE  # the sensor may have begun anew
     record["dropped"] = lane["dropped"] - began
     record["log"] = control["transitions_n"]
-    record["log_n"] = _copy_log(core, view)
+    record["log_n"] = _copy_log(core, view, np.uint8(0))
+    record["revised_n"] = _copy_log(core, view, np.uint8(STRUCK_OUT)) if view["revisions"] else 0
     record["end_reason"] = reason
     record["local"] = _local(view)
     record["local_how"] = view["local_how"]
@@ -142,7 +156,7 @@ def write_flow(core: Any, view: Any, reason: Any) -> None:
     record["active_closer"] = 3 if kind == TD_SIMULTANEOUS else role_of(view, np.int64(view["first_closer"]))
     record["by"] = role_of(view, np.int64(view["reset_by"]))
     record["rst_form"] = view["rst_form"]
-    record["cause"] = view["cause"]
+    record["cause"] = cause_of(view)
     record["conn_state"] = conn_state(view)
     for i in range(HISTORY_WORDS):
         record["history"][i] = view["zeek"]["history"][i]
@@ -179,6 +193,14 @@ def write_tally(core: Any, tuple_row: Any, queue: Any, t_ns: Any, sender: Any, k
 
 
 @inner
+def cause_of(view: Any) -> Any:
+    """Why a RST that counted was sent, bits by index of CAUSES: perhaps not by the endpoint that it names."""
+    counted = view["reset_by"] or (view["ends"][_NONE]["bits"] | view["ends"][_ONE]["bits"]) & RST_TAKEN
+    forged = counted and view["alerts"] & np.uint64(1 << KIND_TAMPER)
+    return np.int64(view["cause"]) | (TAMPER if forged else 0)
+
+
+@inner
 def write_event(core: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
     """Begin an event of a view; the row, for the caller to fill in the rest."""
     control = core.control[_NONE]
@@ -203,6 +225,10 @@ def write_event(core: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
     event["event"] = 0
     event["rst_form"] = 0
     event["cause"] = 0
+    event["corrects"] = 0
+    event["corrects_k"] = 0
+    event["tests"] = 0
+    event["score"] = 0
     event["evidence"] = control["evidence_n"]
     event["evidence_n"] = 0
     return event
@@ -211,26 +237,41 @@ def write_event(core: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
 @inner
 def write_evidence(core: Any, view: Any, event: Any, closing: Any) -> None:
     """Name the packets that an event rests on: those of the opening, or those of the closing."""
-    control = core.control[_NONE]
-    orig = originator(view)
     block, ordinal = np.uint64(view["packets_head"]), _NONE
     while ordinal < np.uint64(view["packets_n"]):
         packet = core.packets[block]["rows"][ordinal % np.uint64(PACKET_ROWS)]
         if closing == (packet["role"] >= ROLE_FIN_ORIG):
-            row = core.evidence[control["evidence_n"]]
-            control["evidence_n"] += _ONE
-            event["evidence_n"] += 1
-            me, peer = view["ends"][np.uint64(packet["side"])], view["ends"][np.uint64(1 - np.int64(packet["side"]))]
-            row["t_ns"] = packet["t_ns"]
-            row["seq"] = _relative(me, packet["seq"])
-            row["ack"] = _relative(peer, packet["ack"]) if packet["flags"] & 0x10 else 0
-            row["len"] = packet["len"]
-            row["flags"] = packet["flags"]
-            row["from"] = 0 if np.uint64(packet["side"]) == orig else 1
-            row["role"] = packet["role"]
+            cite(core, view, event, packet, np.int64(packet["side"]), packet["role"])
         ordinal += _ONE
         if ordinal % np.uint64(PACKET_ROWS) == 0:
             block = np.uint64(core.packets[block]["next"])
+
+
+@inner
+def cite_last(core: Any, view: Any, event: Any) -> None:
+    """Name the packet that came just now as what an event rests on, where there was room to keep it."""
+    if not view["packets_n"]:
+        return
+    last = (np.uint64(view["packets_n"]) - _ONE) % np.uint64(PACKET_ROWS)
+    packet = core.packets[np.uint64(view["packets_tail"])]["rows"][last]
+    if packet["t_ns"] == event["ts_ns"]:
+        cite(core, view, event, packet, np.int64(packet["side"]), ROLE_CONTRADICTION)
+
+
+@inner
+def cite(core: Any, view: Any, event: Any, packet: Any, side: Any, role: Any) -> None:
+    """Name a packet (PACKET_SEEN or SEGMENT) of an end as what an event rests on."""
+    control = core.control[_NONE]
+    row = core.evidence[control["evidence_n"]]
+    control["evidence_n"] += _ONE
+    event["evidence_n"] += 1
+    row["t_ns"] = packet["t_ns"]
+    row["seq"] = _relative(view["ends"][np.uint64(side)], packet["seq"])
+    row["ack"] = _relative(view["ends"][np.uint64(1 - side)], packet["ack"]) if packet["flags"] & 0x10 else 0
+    row["len"] = packet["len"]
+    row["flags"] = packet["flags"]
+    row["from"] = 0 if np.uint64(side) == originator(view) else 1
+    row["role"] = role
 
 
 @inner

@@ -25,6 +25,7 @@ from processor.tcp.figure5 import (
 from processor.tcp.layout import (
     ACTIVE,
     BAD_ACK,
+    EDGE_KNOWN,
     EVER_LOCAL,
     FIN_GUESSED,
     FIN_RECEIVED,
@@ -66,7 +67,7 @@ LINGER0_OR_KILL: Final = 1 << 5
 
 
 @inner
-def reset_form(me: Any, x: Any) -> Any:
+def reset_form(me: Any, peer: Any, x: Any) -> Any:
     """REPLY, ABORT or FOREIGN: what a RST of this endpoint is by its numbers alone."""
     acked = np.int64(x["flags"]) & ACK
     recent = x["t_ns"] - me["rx_ns"] <= TRIGGER_NS
@@ -74,7 +75,11 @@ def reset_form(me: Any, x: Any) -> Any:
         return REPLY
     if recent and acked and x["seq"] == 0 and distance(x["ack"], me["rx_end"]) == 0:
         return REPLY
-    if acked and distance(x["seq"], me["snd_nxt"]) == 0 and distance(x["ack"], me["rcv_nxt"]) >= 0:
+    # Linux takes the highest number that the peer's window lets it have.
+    last = distance(x["seq"], me["snd_nxt"]) == 0 or (
+        peer["bits"] & EDGE_KNOWN and x["seq"] == peer["edge"] and after(me["snd_nxt"], x["seq"])
+    )
+    if acked and last and distance(x["ack"], me["rcv_nxt"]) >= 0:
         return ABORT
     return FOREIGN
 
@@ -83,7 +88,7 @@ def reset_form(me: Any, x: Any) -> Any:
 def transmit_reset(work: Any, me: Any, peer: Any, x: Any) -> None:
     """Apply a RST to the endpoint that sent it."""
     state = me["state"]
-    form = reset_form(me, x)
+    form = reset_form(me, peer, x)
     bare = not np.int64(x["flags"]) & ACK
     if state == CLOSED and me["bits"] & GONE:
         _shows_loss(me, peer, x)

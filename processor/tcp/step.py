@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from processor.tcp.figure5 import NEXT, TX_RST, UNKNOWN
-from processor.tcp.layout import ACTIVE, EVER_LOCAL, NO_STEP, REVOKED, STEPS_MAX
+from processor.tcp.layout import ACTIVE, EVER_LOCAL, NO_STEP, STEPS_MAX
 from processor.tcp.seqnum import distance, plus
 from synfin.compiled import inner
 from synfin.wire.segment import FIN, SYN
@@ -51,6 +51,7 @@ def step_as(work: Any, me: Any, event: Any, certainty: Any) -> Any:
     done["packet_ns"] = work["packet_ns"]
     done["drop_from"] = NO_STEP
     done["side"] = me["side"]
+    done["from"] = state
     done["to"] = to
     done["event"] = event
     done["certainty"] = certainty
@@ -79,8 +80,9 @@ def take_back(work: Any, me: Any, ordinal: Any, state: Any) -> None:
     done = work["steps"][np.uint64(work["n"])]
     done["drop_from"] = ordinal
     done["side"] = me["side"]
-    done["to"] = UNKNOWN
-    done["event"] = 0
+    done["from"] = me["state"]
+    done["to"] = state
+    done["event"] = me["last_event"]
     done["t_ns"] = work["t_ns"]
     done["lag_ns"] = 0
     done["packet_ns"] = work["t_ns"]
@@ -88,7 +90,6 @@ def take_back(work: Any, me: Any, ordinal: Any, state: Any) -> None:
     me["was"] &= np.uint16(0xFFFF ^ (1 << np.int64(me["state"])))
     me["state"] = state
     me["state_ns"] = work["t_ns"]
-    me["bits"] |= REVOKED
     me["last_event"] = 0
     work["n"] += 1
 

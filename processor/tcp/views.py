@@ -88,8 +88,27 @@ def _clear_endpoint(me: Any, side: Any) -> None:
     me["last_certainty"] = 0
     me["undo_state"] = 0
     me["hold_n"] = 0
+    me["rx_data"] = 0
+    me["ttl"] = 0
+    me["samples"] = 0
+    me["ip_id"] = 0
     me["fin_repeats"] = 0
     me["side"] = side
+
+
+@inner
+def _clear_story(view: Any) -> None:
+    view["completeness"] = 0
+    view["events"] = 0
+    view["first_closer"] = 0
+    view["reset_by"] = 0
+    view["rst_form"] = 0
+    view["cause"] = 0
+    view["alerts"] = 0
+    view["signature"] = 0
+    view["revisions"] = 0
+    view["opening"] = 0
+    view["ending"] = 0
 
 
 @inner
@@ -148,19 +167,13 @@ def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) ->
     view["packets_head"] = 0
     view["packets_tail"] = 0
     view["tentative"] = 0
-    view["tentative_n"] = 0
+    view["resets"] = 0
+    view["kept_n"] = 0
     view["steps"] = 0
     view["packets_n"] = 0
     view["local"] = 0
     view["local_how"] = 0
-    view["completeness"] = 0
-    view["events"] = 0
-    view["first_closer"] = 0
-    view["reset_by"] = 0
-    view["rst_form"] = 0
-    view["cause"] = 0
-    view["alerts"] = 0
-    view["signature"] = 0
+    _clear_story(view)
     _clear_endpoint(view["ends"][_NONE], 0)
     _clear_endpoint(view["ends"][_ONE], 1)
     _orient(view, x)
@@ -240,6 +253,10 @@ def release_view(core: Any, v: Any) -> None:
         drop_holds(control, core.holds, view["ends"][np.uint64(side)])
     if view["tentative"]:
         free_hold(control, core.holds, np.uint64(view["tentative"]))
+    while view["resets"]:
+        h = np.uint64(view["resets"])
+        view["resets"] = core.holds[h]["next"]
+        free_hold(control, core.holds, h)
     if view["steps"]:
         core.log[np.uint64(view["log_tail"])]["next"] = control["log_free"]
         control["log_free"] = view["log_head"]

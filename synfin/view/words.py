@@ -53,6 +53,7 @@ CAUSE_WORDS: Final = {
     "no_socket": "no such connection",
     "unread_data": "unread data",
     "linger0_or_kill": "linger 0 or killed",
+    "tamper": "perhaps forged",
 }
 
 

@@ -64,7 +64,21 @@ CAUSES: Final = (  # bit i of `cause`, in order of rank
     "no_socket",
     "unread_data",
     "linger0_or_kill",
+    "tamper",
 )
+TAMPER_TESTS: Final = {  # bit i of `tests`: what a forged RST fails, and how much it weighs
+    "rst_then_alive": 3,
+    "rst_seq_data": 3,
+    "data_seq_rst": 2,
+    "rst_seq_change": 3,
+    "rst_ack_change": 2,
+    "ttl_delta": 2,
+    "ipid_delta": 1,
+    "options": 1,
+    "foreign_form": 1,
+    "received_never_sent": 6,  # needs both ends' sensors: no view alone fails it
+    "rtt_impossible": 3,
+}
 CONN_STATES: Final = ("OTH", "S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR")
 # A history is letters of 5 bits, six in a word, the first on top; 0 is none. A letter of the responder has
 # HISTORY_LOWER added, and where no room was left the last one is HISTORY_CUT.
@@ -152,6 +166,8 @@ EVENT_KINDS: Final = (
     "stuck.fin_wait2",
     "stuck.closing",
     "stuck.last_ack",
+    "rst.ignored_by_target",
+    "alert.tamper",
 )
 
 # What names a view: the first columns of every record, from which the ids are made (ids.py).
@@ -226,7 +242,8 @@ FLOW_RECORD: Final = np.dtype(
         ("history", "<u4", (HISTORY_WORDS,)),
         ("signature", "u1"),  # index into SIGNATURES
         ("end_code", "u1"),  # IPFIX's flowEndReason
-        ("history_pad", "u1", (2,)),
+        ("revised_n", "u1"),  # rows behind those of `log`: transitions that were told and taken back, at packet_ns
+        ("history_pad", "u1"),
         ("ends", ENDPOINT_SUMMARY, (2,)),  # orig, resp
     ]
 )
@@ -265,7 +282,8 @@ EVENT_RECORD: Final = np.dtype(
         ("ts_ns", "<i8"),
         # syn_rtt_ns of a handshake, duration of the connection at a teardown, lag_ns of a transition; -1: none
         ("value_ns", "<i8"),
-        ("k", "<u4"),  # counts this kind in this view, from 0
+        # counts this kind in this view, from 0; of an opening or an end, how many were taken back before
+        ("k", "<u4"),
         ("evidence", "<u4"),  # first row and number of rows in the table of evidence
         ("evidence_n", "<u4"),
         ("kind", "u1"),
@@ -282,7 +300,8 @@ EVENT_RECORD: Final = np.dtype(
         ("n", "<u8"),
         ("corrects_k", "<u4"),  # of `revised`: kind and k of the event that it takes back
         ("corrects", "u1"),
-        ("pad_end", "u1", (3,)),
+        ("score", "u1"),  # of alert.tamper: sum of the weights of
+        ("tests", "<u2"),  # the tests that a RST failed, bits by index of TAMPER_TESTS
     ]
 )
 

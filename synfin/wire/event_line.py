@@ -5,7 +5,16 @@ from typing import Any, Final
 import numpy as np
 
 from synfin.compiled import compiled
-from synfin.wire.event import CERTAINTIES, ENDPOINTS, EVENT_KINDS, ROLES, RST_FORMS, SEVERITIES, SIDES
+from synfin.wire.event import (
+    CERTAINTIES,
+    ENDPOINTS,
+    EVENT_KINDS,
+    ROLES,
+    RST_FORMS,
+    SEVERITIES,
+    SIDES,
+    TAMPER_TESTS,
+)
 from synfin.wire.json_parts import FLAG_BITS, cause, enumeration, ip_and_port, packet_flags, sensor_name, step_of
 from synfin.wire.text import base64_160, hex_128, nullable, number, pieces, put, signed
 
@@ -37,12 +46,17 @@ _KEYS: Final = pieces(
         ',"len":',
         "},",
         "]}\n",
+        ',"score":',
+        ',"tests":[',
+        "]",
+        ",",
     ]
 )
 (
     (_HEAD, _SLASH, _VIEW, _GEN, _COMMUNITY, _SENSOR, _DOMAIN, _ORIG, _RESP, _CLOSE, _LAG),
     (_CORRECTS, _QUOTE, _SYN_RTT, _DURATION, _BY, _EVIDENCE, _EVIDENCE_T, _ACK, _LEN, _NEXT, _TAIL),
-) = (tuple(np.uint64(n) for n in part) for part in (range(11), range(11, 22)))
+    (_SCORE, _TESTS, _END, _COMMA),
+) = (tuple(np.uint64(n) for n in part) for part in (range(11), range(11, 22), range(22, 26)))
 _KIND_ROWS: Final = 256
 _ID_KIND: Final = pieces([f"/{kind}/" for kind in EVENT_KINDS], _KIND_ROWS)
 _KIND: Final = enumeration('","kind":', EVENT_KINDS, ',"ts_ns":')
@@ -53,15 +67,19 @@ _RST_FORM: Final = enumeration("", RST_FORMS, "")
 _FROM: Final = enumeration(',"from":', ENDPOINTS, ',"flags":')
 _FLAGS: Final = enumeration("", [packet_flags(bits) for bits in range(FLAG_BITS + 1)], ',"seq":')
 _ROLE: Final = enumeration(',"role":', ROLES, "")
+_TEST: Final = enumeration("", list(TAMPER_TESTS), "")
+_TESTS_N: Final = np.uint64(len(TAMPER_TESTS))
 
 # What an event tells besides who and when, by its kind.
-TELLS_STEP, TELLS_CORRECTION, TELLS_HANDSHAKE, TELLS_TEARDOWN = 0, 1, 2, 3
+TELLS_STEP, TELLS_CORRECTION, TELLS_HANDSHAKE, TELLS_TEARDOWN, TELLS_TESTS = 0, 1, 2, 3, 4
 
 
 def tells(kind: str) -> int:
     """Which group of keys an event of this kind has."""
     if kind in {"transition", "revised"}:
         return TELLS_STEP if kind == "transition" else TELLS_CORRECTION
+    if kind == "alert.tamper":
+        return TELLS_TESTS
     return TELLS_HANDSHAKE if kind == "established" or kind.startswith("handshake.") else TELLS_TEARDOWN
 
 
@@ -124,9 +142,25 @@ def _told(out: Any, at: Any, row: Any, ids: Any) -> Any:
     at += put(out[at], _KEYS[_BY])
     at += put(out[at], _SIDE[np.uint64(row["by"])])
     at += put(out[at], _RST_FORM[np.uint64(row["rst_form"])])
-    if group == TELLS_TEARDOWN:
+    if group >= TELLS_TEARDOWN:
         at = cause(out, at, np.uint64(row["cause"]))
-    return at
+    return _tests(out, at, row) if group == TELLS_TESTS else at
+
+
+@compiled
+def _tests(out: Any, at: Any, row: Any) -> Any:
+    """Write which tests a RST failed, and their weight."""
+    at += put(out[at], _KEYS[_SCORE])
+    at += number(out[at], np.uint64(row["score"]))
+    at += put(out[at], _KEYS[_TESTS])
+    tests, more = np.uint64(row["tests"]), False
+    for i in range(_TESTS_N):
+        if (tests >> i) & np.uint64(1) != np.uint64(0):
+            if more:
+                at += put(out[at], _KEYS[_COMMA])
+            at += put(out[at], _TEST[i])
+            more = True
+    return at + put(out[at], _KEYS[_END])
 
 
 @compiled

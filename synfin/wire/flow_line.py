@@ -59,6 +59,8 @@ _KEYS: Final = pieces(
         ',"transitions":[',
         ',"lag_ns":',
         ',"packet_ns":',
+        ',"revised_ns":',
+        '],"revised":[',
         "}",
         "},",
         '","completeness":',
@@ -70,9 +72,9 @@ _KEYS: Final = pieces(
 )
 (
     (_HEAD, _GEN, _COMMUNITY, _START, _END, _SENSOR, _RESP, _IP_BYTES, _PACKETS, _RETRANSMITS, _LAST, _ACK_RTT),
-    (_SYNS, _SYNACKS, _ISN_RESP, _OPTIONS, _OPTIONS_RESP, _MSS, _WSCALE, _NULL, _TRANSITIONS, _LAG, _PACKET),
-    (_CLOSE, _NEXT, _COMPLETENESS, _GAP, _ALERTS, _COMMA, _TAIL),
-) = (tuple(np.uint64(n) for n in part) for part in (range(12), range(12, 23), range(23, 30)))
+    (_SYNS, _SYNACKS, _ISN_RESP, _OPTIONS, _OPTIONS_RESP, _MSS, _WSCALE, _NULL, _TRANSITIONS, _LAG, _PACKET, _AGAIN),
+    (_REVISED, _CLOSE, _NEXT, _COMPLETENESS, _GAP, _ALERTS, _COMMA, _TAIL),
+) = (tuple(np.uint64(n) for n in part) for part in (range(12), range(12, 24), range(24, 32)))
 _END_REASON: Final = enumeration(',"end_reason":', END_REASONS, ',"view_id":"')
 _LOCAL: Final = enumeration(',"local":', LOCAL, "")
 _LOCAL_HOW: Final = enumeration(',"local_how":', LOCAL_HOW, ',"domain":')
@@ -200,8 +202,11 @@ def _transitions(out: Any, at: Any, row: Any, table: Any) -> Any:
     """All transitions, in one loop: for numba, a function that takes an array counts references at each call."""
     at += put(out[at], _KEYS[_TRANSITIONS])
     first, n = np.uint64(row["log"]), np.uint64(row["log_n"])
-    for i in range(first, first + n):
+    end = first + n + np.uint64(row["revised_n"])
+    for i in range(first, end):
         step = table[i]
+        if i == first + n:
+            at += put(out[at], _KEYS[_REVISED])
         at += put(out[at], _ENDPOINT[np.uint64(step["endpoint"])])
         at += put(out[at], _TO[np.uint64(step["to"])])
         at += put(out[at], _EVENT[np.uint64(step["event"])])
@@ -209,12 +214,12 @@ def _transitions(out: Any, at: Any, row: Any, table: Any) -> Any:
         if step["lag_ns"] != 0:
             at += put(out[at], _KEYS[_LAG])
             at += signed(out[at], step["lag_ns"])
-        if step["packet_ns"] != step["t_ns"]:
-            at += put(out[at], _KEYS[_PACKET])
+        if i >= first + n or step["packet_ns"] != step["t_ns"]:
+            at += put(out[at], _KEYS[_PACKET if i < first + n else _AGAIN])
             at += signed(out[at], step["packet_ns"])
         if step["certainty"] != 0:
             at += put(out[at], _CERTAINTY[np.uint64(step["certainty"])])
-        at += put(out[at], _KEYS[_NEXT if i + _U1 < first + n else _CLOSE])
+        at += put(out[at], _KEYS[_CLOSE if i + _U1 in (first + n, end) else _NEXT])
     return at
 
 

@@ -112,7 +112,7 @@ def _sensor_texts(sensors: tuple[str, ...]) -> npt.NDArray[np.void]:
     return table
 
 
-def _check(first: npt.NDArray[np.uint32], n: npt.NDArray[np.uint32], rows: int) -> None:
+def _check(first: npt.NDArray[np.uint32], n: npt.NDArray[np.integer], rows: int) -> None:
     """Kernels look at no bound."""
     if len(first) and int((first.astype(np.int64) + n).max()) > rows:
         message = f"a record points beyond the {rows} rows of its table"
@@ -136,8 +136,9 @@ def _write(
 def flow_lines(records: Records, room: Room | None = None) -> Lines:
     """Write the flows of some records; into a room, the lines hold until it is used again."""
     rows = records.flows
-    _check(rows["log"], rows["log_n"], len(records.transitions))
-    size = len(rows) * FLOW_MAX + int(rows["log_n"].sum(dtype=np.int64)) * TRANSITION_MAX
+    steps = rows["log_n"].astype(np.int64) + rows["revised_n"]
+    _check(rows["log"], steps, len(records.transitions))
+    size = len(rows) * FLOW_MAX + int(steps.sum()) * TRANSITION_MAX
     buffer, spans = _write(write_flows, (rows, records.transitions), size, records, room)
     return Lines(buffer, spans, rows["slice"], rows["n"], np.zeros(len(rows), np.uint8), (FLOW_TYPE,))
 

@@ -105,9 +105,12 @@ KINDS: Final = {
     "teardown.reused": Kind("notice", "The tuple opens again before the connection was seen to end."),
     "revised": Kind(
         "notice",
-        "A later packet shows that a transition which an event told of did not happen; `corrects` is the id of that "
-        "event.",
-        "This version never raises it: what is known in the end stands in the flow record alone.",
+        "A later packet shows that a transition did not happen: `endpoint` was not in `from` but still in `to`. "
+        "`corrects` is the id of the event that told of it.",
+        "One for the transition (whose own event is on the topic only where it is asked for), and one for each of "
+        "`established`, `handshake.…`, `teardown.…` and the alert that rested on it; what happens in earnest later is "
+        "told anew, with the next number in its id. What was presumed is replaced without a word. The flow record, "
+        "which comes last, has under `transitions` what holds, and under `revised` what was taken back.",
     ),
     "alert.abnormal_teardown": Kind(
         "alert",
@@ -129,6 +132,27 @@ KINDS: Final = {
     ),
     "stuck.closing": Kind("warn", "As `stuck.fin_wait1`, where the FINs have crossed."),
     "stuck.last_ack": Kind("warn", "As `stuck.fin_wait1`, of the second FIN."),
+    "rst.ignored_by_target": Kind(
+        "notice",
+        "An endpoint goes on after a RST that it must have had: by its number it was not acceptable (RFC 5961 has it "
+        "answered by a challenge ACK where it fell into the window), or it never came. `by` is whom the RST names.",
+        "Once a view. A RST that is lost behind the tap looks the same from there.",
+    ),
+    "alert.tamper": Kind(
+        "alert",
+        "A RST that the endpoint it names may not have sent: `tests` lists those that it failed, `score` is the sum of "
+        "their weights, 3 or more.",
+        "Once a view, and a suspicion. `rst_then_alive` (3): the endpoint went on behind the RST's number. "
+        "`rst_seq_data` (3): with data, within 2 s. `data_seq_rst` (2): the RST's number is below that of data that "
+        "had gone before. `rst_seq_change` (3): a second RST, beyond all that was sent or acknowledged. "
+        "`rst_ack_change` (2): two in a row that acknowledge different numbers. `ttl_delta` (2): another TTL than "
+        "the endpoint's packets. `ipid_delta` (1): another series of IP identifications. `options` (1): an abort "
+        "without the timestamp that was agreed. `foreign_form` (1): neither an answer nor an abort as Linux sends "
+        "them. `rtt_impossible` (3): it acknowledges what had just been sent, sooner than half a round trip. "
+        "`received_never_sent` (6) takes both hosts' sensors. Not raised for a RST that leaves its own host, nor "
+        "where packets were lost to the capture; tests are held back where disorder explains them, and those of form "
+        "for hosts that do not look like Linux.",
+    ),
 }
 SEVERITY_OF_KIND: Final = tuple(SEVERITIES.index(KINDS[kind].severity) for kind in EVENT_KINDS)
 assert set(KINDS) == set(EVENT_KINDS)

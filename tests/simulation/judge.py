@@ -39,6 +39,7 @@ def _row(n, t_ns, x, local):
     row["t_ns"], row["flow"], row["seq"], row["ack"] = T + t_ns, n, x.seq, x.ack
     row["flags"], row["len"], row["window"], row["ip_len"] = x.flags, x.length, x.window, 40 + x.length
     row["sender"], row["local"], row["local_how"] = 1 + x.sender, local, 1 if local else 0
+    row["ttl"] = 64
     if x.tsval is not None:
         row["tsval"], row["tsecr"], row["options"] = x.tsval, x.tsecr, OPT_TS
     if x.mss is not None:

@@ -62,12 +62,12 @@ def values_of(records) -> list[tuple[bytes, bytes]]:
     """(view, value) of all flows and events, flows first; equal exactly where the JSON lines are, and made faster."""
     found = []
     for name, links, table in (
-        ("flows", ("log", "log_n"), "transitions"),
+        ("flows", ("log", "log_n", "revised_n"), "transitions"),
         ("events", ("evidence", "evidence_n"), "evidence"),
     ):
         for each in records:
             rows = getattr(each, name).copy()
-            firsts, counts = rows[links[0]].tolist(), rows[links[1]].tolist()
+            firsts, counts = rows[links[0]].tolist(), sum(rows[link].astype(np.int64) for link in links[1:]).tolist()
             for column in (links[0], "n", "sensor"):
                 rows[column] = 0
             rest = getattr(each, table)

@@ -97,7 +97,7 @@ def options(end: Any) -> dict[str, Any] | None:
     }
 
 
-def transition(step: Any) -> dict[str, Any]:
+def transition(step: Any, *, revised: bool = False) -> dict[str, Any]:
     result = {
         "endpoint": ev.ENDPOINTS[step["endpoint"]],
         "to": ev.STATES[step["to"]],
@@ -106,8 +106,8 @@ def transition(step: Any) -> dict[str, Any]:
     }
     if step["lag_ns"]:
         result["lag_ns"] = int(step["lag_ns"])
-    if step["packet_ns"] != step["t_ns"]:
-        result["packet_ns"] = int(step["packet_ns"])
+    if revised or step["packet_ns"] != step["t_ns"]:
+        result["revised_ns" if revised else "packet_ns"] = int(step["packet_ns"])
     if step["certainty"]:
         result["certainty"] = ev.CERTAINTIES[step["certainty"]]
     return result
@@ -146,7 +146,8 @@ def history(words: Any) -> str:
 
 def flow(row: Any, records: Records) -> dict[str, Any]:
     flow_id, view_id, community_id = ids(row, records.sensors)
-    steps = records.transitions[row["log"] : row["log"] + row["log_n"]]
+    steps = records.transitions[row["log"] :][: int(row["log_n"]) + int(row["revised_n"])]
+    holds, revised = steps[: row["log_n"]], steps[row["log_n"] :]
     gaps = [int(end["gap_bytes"]) for end in row["ends"]]
     kinds = [kind for i, kind in enumerate(ev.EVENT_KINDS) if int(row["alerts"]) >> i & 1]
     return {
@@ -168,7 +169,8 @@ def flow(row: Any, records: Records) -> dict[str, Any]:
         "resp": endpoint_summary(row, 1),
         "handshake": handshake(row),
         "teardown": teardown(row),
-        "transitions": [transition(step) for step in steps],
+        "transitions": [transition(step) for step in holds],
+        **({"revised": [transition(step, revised=True) for step in revised]} if len(revised) else {}),
         "conn_state": ev.CONN_STATES[row["conn_state"]],
         "history": history(row["history"]),
         "completeness": int(row["completeness"]),
@@ -210,7 +212,12 @@ def told(row: Any, kind: str, view_id: str) -> dict[str, Any]:
         "by": ev.SIDES[row["by"]],
         "rst_form": ev.RST_FORMS[row["rst_form"]],
     }
-    return result if opening else {**result, "cause": causes(row["cause"])}
+    if not opening:
+        result["cause"] = causes(row["cause"])
+    if kind == "alert.tamper":
+        result["score"] = int(row["score"])
+        result["tests"] = [name for i, name in enumerate(ev.TAMPER_TESTS) if int(row["tests"]) >> i & 1]
+    return result
 
 
 def event(row: Any, records: Records) -> dict[str, Any]:
@@ -339,5 +346,7 @@ def records_from(tables: tuple[bytes, bytes, bytes, bytes], sensors: tuple[str, 
         rows["slice"] %= 384
     _a_history(records.flows["history"])
     _deal(records.flows, "log", "log_n", len(records.transitions))
+    records.flows["revised_n"] = np.minimum(records.flows["log_n"] // 3, 255)
+    records.flows["log_n"] -= records.flows["revised_n"]
     _deal(records.events, "evidence", "evidence_n", len(records.evidence))
     return records

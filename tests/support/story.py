@@ -17,7 +17,7 @@ import orjson
 from processor.tcp.layout import VIEW_LIVE
 from processor.tcp.machine import Limits, Machine
 from synfin.wire.batch import END_OF_FILE, GOES_ON, Batch, Lane
-from synfin.wire.event import CERTAINTIES, EVENT_KINDS, SEVERITIES, STATES
+from synfin.wire.event import CERTAINTIES, EVENT_KINDS, SEVERITIES, STATES, TAMPER_TESTS
 from synfin.wire.jsonl import flow_lines
 from synfin.wire.key import SLICES, slice_of
 from synfin.wire.kinds import KINDS
@@ -46,7 +46,7 @@ _LINE = re.compile(r"(?P<t>\d+\.\d+) +(?P<what>\S.*?) *\|(?P<states>.*)")
 _PACKET = re.compile(r"(?P<one>A|B|\.\.\.) (?P<arrow>~?>) (?P<two>A|B|\.\.\.) +\[(?P<flags>[FSRP.UEWe]*)\](?P<rest>.*)")
 _ICMP = re.compile(r"router > (?P<to>[AB]) icmp (?P<type>\d+)/(?P<code>\d+) about seq (?P<seq>-?\d+)")
 _TOLD = re.compile(
-    r"(?:at (?P<tap>A|B|both|middle) )?(?P<key>opened|closed|ended|events|zeek|tampering|A|B):(?: (?P<value>.*))?"
+    r"(?:at (?P<tap>A|B|both|middle) )?(?P<key>opened|closed|ended|events|tests|zeek|tampering|A|B):(?: (?P<value>.*))?"
 )
 
 
@@ -171,6 +171,11 @@ class Telling:
         self.machine = Machine(Limits(), KEY, own, SLICES)
         self.records: list[Any] = []
 
+    def tests(self):
+        """Names of the tests that RSTs failed."""
+        bits = [int(event["tests"]) for records in self.records for event in records.events]
+        return [name for i, name in enumerate(TAMPER_TESTS) if any(n >> i & 1 for n in bits)]
+
     def number(self, end, text):
         return int(text[1:]) if text.startswith("=") else (self.isn[end] + int(text)) % 2**32
 
@@ -181,6 +186,7 @@ class Telling:
         row["t_ns"], row["sender"], row["window"] = T + line.t_ns, 1 + self.side[me], 65_535
         row["local"] = sum(1 << self.side[end] for end in LOCAL[self.tap])
         row["local_how"] = 1 if LOCAL[self.tap] else 0
+        row["ttl"] = 64
         row["flags"] = sum(1 << LETTERS.index(letter) for letter in flags)
         if line.icmp:
             row["kind"], row["icmp_type"], row["icmp_code"] = ICMP, *line.icmp
@@ -197,8 +203,8 @@ class Telling:
             row["seq"], row["len"] = self.number(me, begin), int(end) - int(begin) if end else 0
         elif name == "ack":
             row["ack"] = self.number(peer, value)
-        elif name == "win":
-            row["window"] = int(value)
+        elif name in ("win", "ttl", "id"):
+            row[{"win": "window", "id": "ip_id"}.get(name, name)] = int(value)
         elif name == "TS":
             row["tsval"], row["tsecr"] = map(int, value.split("/"))
             row["options"] |= OPT_TS
@@ -265,6 +271,7 @@ class Telling:
         for connection, (flow, events) in zip(story.connections, found, strict=True):
             self._trails(connection, flow)
             self._outcome(connection, flow, events)
+        assert ", ".join(self.tests()) == story.connections[-1].tell(self.tap, "tests"), f"tests at {self.tap}"
         return [flow for flow, _ in found]
 
     def _trails(self, connection, flow):

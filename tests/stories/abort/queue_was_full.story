@@ -13,6 +13,6 @@ taps: B
 
 opened: three_way
 closed: silent, A first, B resets by reply
-events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
+events: handshake.three_way, established, revised, teardown.silent, alert.abnormal_teardown
 zeek: RSTR ShAFr
 A: SYN-SENT > ESTABLISHED > FIN-WAIT-1 > CLOSED assumed

@@ -12,5 +12,5 @@ taps: both
 
 opened: three_way
 closed: none, B resets by reply
-events: handshake.rejected, established
+events: handshake.rejected, revised, revised, handshake.three_way, established
 zeek: S1 SrhA

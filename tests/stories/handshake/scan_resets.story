@@ -10,6 +10,7 @@ taps: both, A, B
 
 opened: aborted
 closed: none, A resets by reply
-events: handshake.aborted
+events: revised, handshake.aborted
+at B events: handshake.aborted
 zeek: RSTO ShR
 at B tampering: syn_rst

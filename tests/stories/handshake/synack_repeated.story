@@ -14,6 +14,6 @@ seen from: A
 
 opened: three_way
 closed: none
-events: handshake.three_way, established
+events: handshake.three_way, established, revised, revised, revised, handshake.three_way, established
 zeek: S1 ShA
 B: LISTEN presumed > SYN-RECEIVED observed > ESTABLISHED assumed

@@ -26,6 +26,7 @@ taps: B
 
 opened: three_way
 closed: none
-events: handshake.three_way, established
+events: handshake.three_way, established, alert.tamper
+tests: rst_seq_change, foreign_form
 zeek: RSTO ShADdRRRRRRRRRRRR+
 tampering: psh_rst_rst

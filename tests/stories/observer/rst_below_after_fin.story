@@ -13,6 +13,6 @@ taps: B
 
 opened: three_way
 closed: fin_then_rst, A first, A resets by reply
-events: handshake.three_way, established, teardown.fin_then_rst
+events: handshake.three_way, established, revised, teardown.fin_then_rst
 zeek: RSTO ShAFaR
 A: SYN-SENT > ESTABLISHED > FIN-WAIT-1 > CLOSED

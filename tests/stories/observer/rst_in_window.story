@@ -14,7 +14,7 @@ taps: B
 
 opened: three_way
 closed: none
-events: handshake.three_way, established
+events: handshake.three_way, established, rst.ignored_by_target
 zeek: RSTO ShAaRD
 tampering: ack_rst
 A: SYN-SENT > ESTABLISHED

@@ -7,14 +7,15 @@ taps: B
 0.010  B > A    [S.] seq 0, ack 1          | .             SYN-RECEIVED
 0.011  A > B    [.] seq 1, ack 1           | .             ESTABLISHED
 0.012  B > A    [.] seq 1, ack 1           | .             .
-0.500  A > B    [R.] seq =0, ack 1         | .             .
+0.500  A > B    [R.] seq =0, ack 1, win 0  | .             .
 0.501  B > A    [.] seq 1, ack 1           | .             .
 0.600  A > B    [P.] seq 1:11, ack 1       | .             .
 0.610  B > A    [.] seq 1, ack 11          | .             .
 
 opened: three_way
 closed: none
-events: handshake.three_way, established
+events: handshake.three_way, established, rst.ignored_by_target, alert.tamper, revised
+tests: rst_then_alive, rst_seq_data
 zeek: RSTO ShAaRD
 tampering: ack_rstack
 A: SYN-SENT > ESTABLISHED

@@ -16,4 +16,5 @@ taps: A, B
 opened: three_way
 closed: orderly, three segments, A first
 events: handshake.three_way, established, teardown.orderly
+at A events: handshake.three_way, established, teardown.orderly, revised
 zeek: SF ShAFf

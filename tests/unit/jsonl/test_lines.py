@@ -191,7 +191,8 @@ def longest_flow():
         "signature": ev.SIGNATURES,
     }
     indices = {name: index_of_longest(names) for name, names in enumerations.items()}
-    row = longest(FLOW_RECORD, family=6, orig=HIGHER, sensor=0, validated=0, end_code=3, log=0, log_n=1, **indices)
+    counts = {"log": 0, "log_n": 1, "revised_n": 1}
+    row = longest(FLOW_RECORD, family=6, orig=HIGHER, sensor=0, validated=0, end_code=3, **counts, **indices)
     for i in range(2):
         row["ends"][:, i] = longest(ev.ENDPOINT_SUMMARY, sack_permitted=0, timestamps=0)
     row["ends"]["state"] = index_of_longest(ev.STATES)
@@ -228,15 +229,17 @@ def test_the_longest_lines_fit_the_buffer():
         "evidence_n": 1,
     }.items():
         events[name] = value
-    records = Records(flow, step, events, packet, ("\x01" * 64,))
+    records = Records(flow, np.repeat(step, 2), events, packet, ("\x01" * 64,))
     flows, told = (list(lines.values()) for lines in (flow_lines(records), event_lines(records)))
     assert (flows, told) == lines_by_orjson(records)
     name = 6 * 64 + 2
-    steps = json.dumps(json.loads(flows[0])["transitions"][0], separators=(",", ":"))
+    steps, revised = (
+        json.dumps(json.loads(flows[0])[key][0], separators=(",", ":")) for key in ("transitions", "revised")
+    )
     evidence = json.dumps(json.loads(told[0])["evidence"][0], separators=(",", ":"))
-    assert len(steps) < TRANSITION_MAX
+    assert max(len(steps), len(revised)) < TRANSITION_MAX
     assert len(evidence) < EVIDENCE_MAX
-    assert len(flows[0]) - name - len(steps) < FLOW_MAX
+    assert len(flows[0]) - name - len(steps) - len(revised) < FLOW_MAX
     assert max(map(len, told)) - name - len(evidence) < EVENT_MAX
 
 
