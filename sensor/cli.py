@@ -94,9 +94,6 @@ def work(argv: list[str]) -> int:
     """Do what the flags say; the exit code."""
     args = _parser().parse_intermixed_args(argv)
     settings = resolve("sensor", vars(args))
-
-    # numpy's BLAS would start a thread for each core, which no_new_privs does not reach and a sensor does not need.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sensor.plan import make_plan
 
     plan = make_plan(args, settings)

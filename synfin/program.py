@@ -9,6 +9,9 @@ from synfin.errors import EXIT_FAILED, EXIT_OK, SynfinError
 
 def run(main: Callable[[list[str]], int], argv: list[str], prog: str) -> int:
     """Call `main(argv)` as a program: its errors become one line and an exit code, a closed pipe a quiet end."""
+    # numpy's BLAS, which nobody here calls, starts a thread for each core: half of the CPU time of `import numpy`, and
+    # threads that a sensor's no_new_privs does not reach.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = int(main(argv))
         sys.stdout.flush()
