@@ -32,6 +32,7 @@ from processor.tcp.layout import (
     PACKET_ROWS,
     PACKETS_MAX,
     VIEW_OVER,
+    next_free,
 )
 from processor.tcp.record import (
     ROLE_ACK,
@@ -81,7 +82,7 @@ _ONE: Final = np.uint64(1)
 @inner
 def _chain(pool: Any, block: Any, tail: Any) -> Any:
     """Take the first free block of a pool and link it behind `tail`, 0 for none; the next free one."""
-    following = pool[block]["next"]
+    following = next_free(pool, block)
     pool[block]["next"] = 0
     if tail != _NONE:
         pool[tail]["next"] = block

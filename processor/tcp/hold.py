@@ -22,7 +22,7 @@ from processor.tcp.figure5 import (
     UNKNOWN,
 )
 from processor.tcp.heap import NEVER_NS
-from processor.tcp.layout import NO_STEP, RCV_KNOWN
+from processor.tcp.layout import NO_STEP, RCV_KNOWN, next_free
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, INFERRED, OBSERVED, after, segment_end, stamp
 from synfin.compiled import inner
@@ -66,7 +66,7 @@ def hold_row(control: Any, holds: Any, x: Any) -> Any:
     """A row of the pool with a copy of the segment; its number."""
     h = np.uint64(control["holds_free"])
     row = holds[h]
-    control["holds_free"] = row["next"]
+    control["holds_free"] = next_free(holds, h)
     control["holds_left"] -= 1
     row["next"] = 0
     copy_segment(row["segment"], x)

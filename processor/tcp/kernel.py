@@ -40,6 +40,7 @@ from processor.tcp.timers import SYN_SENT_NS, expire, state_deadline, stuck_dead
 from processor.tcp.views import close_view, learn_vantage, open_view, settle
 from processor.tcp.zeek import bad_checksum
 from synfin.compiled import compiled, inner
+from synfin.pools import fetch_ahead
 from synfin.wire.key import SLICES, slice_of
 from synfin.wire.segment import ACK, CSUM_BAD, ICMP, MARK_DUPLICATE, RST, SYN, TCP
 
@@ -120,7 +121,10 @@ def _look_up(core: Any, flows: Any, seen: Any) -> None:
         f = np.uint64(i)
         h = keyed_hash(control, flows[f], control["lane"])
         seen[f]["own"] = slice_of(flows[f]["hash"]) // control["partitions"]
-        seen[f]["view"] = find(core.slots, core.views, control["index_mask"], h, flows[f], control["lane"])
+        v = find(core.slots, core.views, control["index_mask"], h, flows[f], control["lane"])
+        seen[f]["view"] = v
+        if v != _NONE:
+            fetch_ahead(core.views, v)
 
 
 @inner
@@ -134,6 +138,7 @@ def _end_all(core: Any, queue: Any, reason: Any) -> Any:
         if not has_room(core.control[_NONE]):
             return False
         view = core.views[v]
+        fetch_ahead(core.views, v)
         begin(core, view)
         waits = np.uint64(view["tentative"])
         if waits and unanswered(view, core.holds[waits]["segment"]):
@@ -344,6 +349,7 @@ def _count(me: Any, x: Any) -> None:
 def fire(core: Any, v: Any) -> None:
     """Do what is due at the deadline of view v, the first of its queue; or move it back if it stood there too early."""
     view = core.views[v]
+    fetch_ahead(core.views, v)
     now = core.deadlines[v]["deadline_ns"]
     deadline = view_deadline(core.holds, view)
     if deadline <= now:

@@ -4,11 +4,12 @@ A view is a connection as one lane of one sensor saw it. Numbers that link rows 
 no row, so row 0 of every pool stays empty.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from synfin.compiled import inner
 from synfin.pools import opener
 from synfin.wire.event import EVENT_RECORD, EVIDENCE, FLOW_RECORD, HISTORY_WORDS, TALLY, TRANSITION
 from synfin.wire.segment import SEGMENT
@@ -383,3 +384,9 @@ CORE: Final = (  # dtype of each field of Core
 )
 assert tuple(name for name, _ in CORE) == Core._fields
 open_core: Final = opener(CORE)  # what kernels call first
+
+
+@inner
+def next_free(pool: Any, row: Any) -> Any:
+    """The free row behind a free one: that which it names, or, where none was ever used, the next in memory."""
+    return pool[row]["next"] or np.uint32(row) + np.uint32(1)

@@ -26,20 +26,17 @@ from processor.tcp.kernel import (
 )
 from processor.tcp.layout import (
     CONTROL,
-    DEADLINE,
-    HOLD,
+    CORE,
     LANE,
-    LOG,
     OUTPUTS,
-    PACKET,
     QUEUE,
     SEEN,
     SLICE,
-    VIEW,
     WORK,
     Core,
 )
 from processor.tcp.story import NO_REASON
+from synfin.growing import Growing
 from synfin.pools import addresses_of
 from synfin.wire.batch import END_OF_FILE, GOES_ON, STOPPED, Batch, Lane
 from synfin.wire.event import END_REASONS, Records
@@ -49,6 +46,7 @@ from synfin.wire.segment import FLOW, SEGMENT
 VIEWS_MAX: Final = 2**20 // 64  # of one slice; 384 slices of them are six million views
 POOLS: Final = (("views", 2), ("holds", 4), ("log", ROOM_LOG), ("packets", 4))  # and what one turn may need
 TABLES: Final = {"views": ("views", "deadlines")}  # of a pool that has more than one; the last has the links
+POOL_TABLES: Final = tuple(table for name, _ in POOLS for table in TABLES.get(name, (name,)))
 POOL_ROWS: Final = 1024  # at first
 OUTPUT_ROWS: Final = {
     "flows": 4096 + ROOM_FLOWS,
@@ -67,6 +65,7 @@ LONG_AGO_NS: Final = -(1 << 63)
 Rows: TypeAlias = npt.NDArray[np.void]
 NO_SEGMENTS: Final[Rows] = np.zeros(0, SEGMENT)
 NO_FLOWS: Final[Rows] = np.zeros(0, FLOW)
+NO_ROWS: Final[Rows] = np.zeros(0, np.dtype([]))
 
 
 class LaneState(NamedTuple):
@@ -110,7 +109,10 @@ class Machine:
         self.partition, self.partitions = partition, partitions
         self._numbers: dict[tuple[str, int], int] = {}  # lanes by (sensor, lane)
         self._sensors: list[str] = []
+        self._pools = {name: Growing(dtype) for name, dtype in CORE if name in POOL_TABLES}
         control = np.zeros(1, CONTROL)
+        for name, _ in POOLS:
+            control[f"{name}_free"] = 1
         control["key_0"], control["key_1"] = key
         control["partitions"] = partitions
         control["views_max"] = limits.views_per_slice
@@ -118,11 +120,7 @@ class Machine:
         self.core = Core(
             control=control,
             work=np.zeros(1, WORK),
-            views=np.zeros(1, VIEW),
-            deadlines=np.zeros(1, DEADLINE),
-            holds=np.zeros(1, HOLD),
-            log=np.zeros(1, LOG),
-            packets=np.zeros(1, PACKET),
+            **{name: pool.rows(1) for name, pool in self._pools.items()},
             queues=np.zeros(0, QUEUE),
             slices=np.zeros(SLICES // partitions, SLICE),
             lanes=np.zeros(0, LANE),
@@ -247,13 +245,14 @@ class Machine:
 
     def fill(self, pools: dict[str, Rows]) -> int:
         """Put rows from 1 on into the pools of a fresh machine; their first row's number."""
-        for table, rows in pools.items():
-            pool = np.zeros(max(POOL_ROWS, 2 * len(rows)), rows.dtype)
-            pool[1 : len(rows) + 1] = rows
-            self._replace(table, pool)
+        control = self.core.control
         for name, _ in POOLS:
-            self.core.control[f"{name}_free"], self.core.control[f"{name}_left"] = 0, 0
-            self._thread_free(name, len(pools[name]) + 1)
+            n = len(pools[name]) + 1
+            self._resize(name, max(POOL_ROWS, 2 * n))
+            control[f"{name}_free"] = n
+            control[f"{name}_left"] = len(getattr(self.core, name)) - n
+        for table, rows in pools.items():
+            getattr(self.core, table)[1 : len(rows) + 1] = rows
         self.core.control["views_live"] = len(pools["views"])
         self._grow()
         return 1
@@ -280,35 +279,27 @@ class Machine:
 
     def _grow(self) -> None:
         """Double each pool that is short of rows."""
-        self._addressed = None  # it would keep the old pools in memory
+        self._addressed = None
         control = self.core.control
         for name, need in POOLS:
             if control[f"{name}_left"][0] <= need + 1:
                 before = len(getattr(self.core, name))
-                for table in TABLES.get(name, (name,)):
-                    old = getattr(self.core, table)
-                    new = np.zeros(max(POOL_ROWS, 2 * before), old.dtype)
-                    new[:before].view(np.uint8)[:] = old.view(np.uint8)
-                    self._replace(table, new)
-                self._thread_free(name, before)
+                self._resize(name, max(POOL_ROWS, 2 * before))
         if len(self.core.slots) < 2 * len(self.core.views):  # at most half full
             slots = np.zeros(1 << (2 * len(self.core.views) - 1).bit_length(), np.uint64)
             rehash(self.core.slots, slots)
             control["index_mask"] = len(slots) - 1
             self.core = self.core._replace(slots=slots)
 
+    def _resize(self, name: str, rows: int) -> None:
+        """Give a pool more rows. They need not be linked, see `next_free`."""
+        self.core.control[f"{name}_left"] += rows - len(getattr(self.core, name))
+        for table in TABLES.get(name, (name,)):
+            self._replace(table, NO_ROWS)  # the old array goes before the new one comes
+            self._replace(table, self._pools[table].rows(rows))
+
     def _replace(self, name: str, pool: Any) -> None:
         self.core = self.core._replace(**{name: pool})
-
-    def _thread_free(self, name: str, first: int) -> None:
-        """Link rows from `first` on into the pool's free list, lowest first."""
-        control = self.core.control
-        rows = getattr(self.core, TABLES.get(name, (name,))[-1])
-        follows = np.arange(first + 1, len(rows) + 1, dtype=np.uint32)
-        follows[-1] = control[f"{name}_free"][0]
-        rows["next"][first:] = follows
-        control[f"{name}_free"] = first
-        control[f"{name}_left"] += len(rows) - first
 
 
 def joined(parts: list[Rows], dtype: np.dtype[Any]) -> Rows:

@@ -7,7 +7,7 @@ import numpy as np
 from processor.tcp.figure5 import CLOSING, LAST_ACK, NEW_ISN, RX_ACKFIN, TIME_WAIT
 from processor.tcp.filing import file_steps
 from processor.tcp.heap import queue_move, queue_push, queue_remove
-from processor.tcp.hold import assume_head, drop_holds, free_hold
+from processor.tcp.hold import AGE_NS_MIN, assume_head, drop_holds, free_hold
 from processor.tcp.index import insert, keyed_hash, remove
 from processor.tcp.layout import (
     EVER_LOCAL,
@@ -19,6 +19,7 @@ from processor.tcp.layout import (
     VIEW_LIVE,
     VIEW_NEW,
     VIEW_OVER,
+    next_free,
     open_core,
 )
 from processor.tcp.record import TALLY_STRAY_SYNACK, TALLY_SYN, write_flow, write_tally
@@ -33,6 +34,7 @@ from processor.tcp.story import (
 from processor.tcp.timers import LINGER_NS, view_deadline
 from processor.tcp.zeek import begin_history
 from synfin.compiled import compiled, inner
+from synfin.pools import fetch_ahead
 from synfin.wire.segment import ACK, HIGHER, LOWER, SYN
 
 _NONE: Final = np.uint64(0)
@@ -139,7 +141,7 @@ def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) ->
     control, views = core.control[_NONE], core.views
     v = np.uint64(control["views_free"])
     view, row = views[v], core.deadlines[v]
-    control["views_free"] = row["next"]
+    control["views_free"] = next_free(core.deadlines, v)
     control["views_left"] -= 1
     control["views_live"] += _ONE
     queue = core.queues[queue_number]
@@ -208,6 +210,10 @@ def close_view(core: Any, v: Any, reason: Any) -> None:
     """End a view: assume what waits, raise what is left to raise, write its record, give its rows back."""
     view, work = core.views[v], core.work[_NONE]
     control, holds = core.control[_NONE], core.holds
+    fetch_ahead(core.log, np.uint64(view["log_head"]))
+    fetch_ahead(core.log, np.uint64(view["log_tail"]))
+    fetch_ahead(core.packets, np.uint64(view["packets_head"]))
+    fetch_ahead(core.packets, np.uint64(view["packets_tail"]))
     for side in range(2):
         me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
         while me["hold_n"]:
@@ -293,12 +299,12 @@ def settle(core: Any, v: Any, waits: Any) -> None:
     view, row = core.views[v], core.deadlines[v]
     queue = core.queues[np.uint64(view["queue"])]
     if view["marks"] & VIEW_NEW:
-        # Most views are over soon, and linger: at this place they need not be moved for it.
+        # No timer is shorter. Most views are over when it ends, and few were moved by what waited for proof in between.
         view["marks"] &= np.uint8(0xFF ^ VIEW_NEW)
-        row["deadline_ns"] = min(view_deadline(core.holds, view), view["start_ns"] + LINGER_NS)
+        row["deadline_ns"] = view["start_ns"] + AGE_NS_MIN
         queue_push(core.deadlines, queue, v)
         return
-    if row["deadline_ns"] > view["last_ns"] + LINGER_NS or waits:  # no timer is shorter
+    if row["deadline_ns"] > view["last_ns"] + (AGE_NS_MIN if waits else LINGER_NS):
         deadline = view_deadline(core.holds, view)
         if deadline < row["deadline_ns"]:
             queue_move(core.deadlines, queue, v, deadline)
