@@ -46,7 +46,6 @@ from processor.tcp.layout import (
     FIN_SENT,
     GONE,
     ISS_KNOWN,
-    MISSED,
     NO_STEP,
     NO_WSCALE,
     NOBODY,
@@ -63,7 +62,7 @@ from processor.tcp.layout import (
     TS_SEEN,
 )
 from processor.tcp.reset import FOREIGN, reset_form, transmit_reset
-from processor.tcp.sent import imply_fin, is_last, misses, own_fin, sends
+from processor.tcp.sent import imply_fin, is_last, misses, own_fin, sends, unseen_syn, unseen_synack
 from processor.tcp.seqnum import distance, latest, plus
 from processor.tcp.step import (
     ASSUMED,
@@ -125,8 +124,8 @@ def transmit(work: Any, me: Any, peer: Any, x: Any) -> None:
 def _plausible(me: Any, peer: Any, x: Any) -> Any:
     """Whether a segment can be from the endpoint that it names, as far as its receiver's own host knows."""
     flags = np.int64(x["flags"])
-    if flags & SYN or not peer["bits"] & EVER_LOCAL:
-        return True
+    if flags & SYN or not peer["bits"] & EVER_LOCAL or not peer["packets"]:
+        return True  # where nothing that the receiver sends is captured, its host knows no more than another
     if flags & RST and peer["state"] == SYN_SENT:
         return not flags & ACK or not after(x["ack"], peer["snd_nxt"])
     if flags & RST:
@@ -224,6 +223,8 @@ def _syn_ack(work: Any, me: Any, peer: Any, x: Any) -> None:
     elif state == SYN_SENT and distance(x["seq"], me["iss"]) == 0:
         me["irs"] = plus(x["ack"], -1)
         step_as(work, me, TX_SYNACK, INFERRED)
+        if not peer["packets"]:
+            unseen_syn(work, peer, x)
     else:
         return
     me["rcv_nxt"] = x["ack"]
@@ -293,7 +294,7 @@ def _opened(work: Any, me: Any, peer: Any, x: Any) -> None:
             # A peer that opened actively has sent a SYN, and no SYN,ACK that this could acknowledge.
             step_as(work, me, RX_SYN if peer["bits"] & ACTIVE else TX_ACKIRS, INFERRED)
             if peer["bits"] & SYN_PENDING and distance(x["seq"], me["iss"]) == 1:
-                _unseen_synack(work, peer, x)
+                unseen_synack(work, peer, x)
     elif state == LISTEN:
         if me["bits"] & SYN_PENDING and after(x["ack"], me["irs"]) and not after(x["ack"], peer["snd_nxt"]):
             me["iss"] = plus(x["seq"], -1)
@@ -308,17 +309,6 @@ def _opened(work: Any, me: Any, peer: Any, x: Any) -> None:
 
 
 @inner
-def _unseen_synack(work: Any, me: Any, x: Any) -> None:
-    """Its peer acknowledges a SYN,ACK of it that the capture missed."""
-    me["iss"] = plus(x["ack"], -1)
-    me["snd_una"] = me["iss"]
-    me["snd_nxt"] = x["ack"]
-    me["bits"] |= ISS_KNOWN | SND_KNOWN | MISSED
-    me["bits"] &= ~np.uint32(SYN_PENDING)
-    step_as(work, me, TX_SYNACK, INFERRED)
-
-
-@inner
 def _acknowledges(work: Any, me: Any, peer: Any, x: Any) -> None:
     """What the acknowledgment number proves: everything before it was received."""
     ack = np.int64(x["ack"])
@@ -327,6 +317,9 @@ def _acknowledges(work: Any, me: Any, peer: Any, x: Any) -> None:
         me["bits"] |= RCV_KNOWN
         if me["state"] == ESTABLISHED and not me["bits"] & ISS_KNOWN:
             me["irs"] = plus(ack, -1)
+    elif not peer["bits"] & SND_KNOWN and not peer["packets"] and after(ack, me["rcv_nxt"]):
+        peer["snd_nxt"] = me["rcv_nxt"]  # it sends, and is not seen
+        peer["bits"] |= SND_KNOWN
     if peer["bits"] & SND_KNOWN and after(ack, peer["snd_nxt"]):
         _unseen(work, me, peer, x)
     elif me["bits"] & FIN_GUESSED and after(peer["snd_nxt"], ack):
@@ -355,6 +348,8 @@ def _unseen(work: Any, me: Any, peer: Any, x: Any) -> None:
         if not closing:  # one byte, or a FIN: later data of the peer will tell
             me["bits"] |= FIN_GUESSED
             return
+        if me["bits"] & FIN_GUESSED:
+            me["bits"] |= ACKED_FIN_ALONE
         imply_fin(work, peer, x["ack"])
         if me["state"] == FIN_WAIT_1 and work["t_ns"] - me["fin_ns"] >= work["rtt_ns"]:
             me["snd_una"] = me["fin_end"]  # there was time for it to acknowledge ours

@@ -58,6 +58,9 @@ from processor.tcp.revise import (
     with_kind,
 )
 from processor.tcp.story import (
+    HS_ABORTED,
+    HS_HALF_OPEN,
+    HS_UNANSWERED,
     HS_UNSEEN,
     NO_REASON,
     TD_ABORT,
@@ -69,9 +72,9 @@ from processor.tcp.story import (
     role_of,
     teardown,
 )
-from processor.tcp.timers import is_over, one_sided
+from processor.tcp.timers import is_over, one_sided, one_way
 from synfin.compiled import inner
-from synfin.wire.event import EVENT_KINDS, STATES
+from synfin.wire.event import EVENT_KINDS, SEVERITIES, STATES
 from synfin.wire.segment import ACK, FIN, HIGHER, LOWER, RST, SYN
 
 LOG_MAX: Final = 512  # transitions of one view; beyond them states are kept and no longer logged
@@ -99,6 +102,7 @@ for _state, _name in (
 ):
     KIND_OF_STUCK[_state] = EVENT_KINDS.index(f"stuck.{_name}")
 FIN_REPEATS_MIN: Final = 3
+DEBUG: Final = SEVERITIES.index("debug")
 
 
 @inner
@@ -268,6 +272,8 @@ def _raise_handshake(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     event = write_event(core, view, KIND_OF_HANDSHAKE[np.uint64(kind)], now_ns, taken_back(view["opening"]))
     event["certainty"] = certainty
     event["value_ns"] = view["syn_rtt_ns"]
+    if one_way(view) and kind in (HS_UNANSWERED, HS_HALF_OPEN, HS_ABORTED):
+        event["severity"] = DEBUG
     event["by"] = role_of(view, np.int64(view["reset_by"]))
     event["rst_form"] = view["rst_form"]
     write_evidence(core, view, event, False)
@@ -302,6 +308,8 @@ def _raise_ended(core: Any, view: Any, now_ns: Any, certainty: Any, reason: Any)
         view["ending"] = with_kind(view["ending"], kind)
         event = write_event(core, view, KIND_OF_TEARDOWN[np.uint64(kind)], now_ns, taken_back(view["ending"]))
         _fill_ending(view, event, certainty)
+        if one_way(view) and kind in (TD_ABORT, TD_SILENT):
+            event["severity"] = DEBUG
         write_evidence(core, view, event, True)
     a, b = view["ends"][_NONE], view["ends"][_ONE]
     gone = (a["bits"] | b["bits"]) & GONE
@@ -329,5 +337,6 @@ def loss_free(core: Any, view: Any) -> Any:
     lost = core.lanes[np.uint64(view["lane"])]["dropped"] != view["dropped"]
     a, b = view["ends"][_NONE], view["ends"][_ONE]
     missed = (a["bits"] | b["bits"]) & (MISSED | FIN_GUESSED | BAD_ACK) or a["gap_bytes"] or b["gap_bytes"]
+    missed = missed or one_way(view)
     both_gone = a["bits"] & b["bits"] & GONE  # two that vanish at once are one close that was missed
     return not lost and not missed and not both_gone and both_open(view)

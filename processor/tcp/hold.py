@@ -22,7 +22,7 @@ from processor.tcp.figure5 import (
     UNKNOWN,
 )
 from processor.tcp.heap import NEVER_NS
-from processor.tcp.layout import NO_STEP, RCV_KNOWN, next_free
+from processor.tcp.layout import NO_STEP, RCV_KNOWN, SND_KNOWN, next_free
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, INFERRED, OBSERVED, after, segment_end, stamp
 from synfin.compiled import inner
@@ -186,6 +186,18 @@ def release(core: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
         stamp(work, x["t_ns"], x["t_ns"], x["t_ns"] - held["t_ns"], INFERRED)
         _apply_head(control, holds, work, me, peer)
     stamp(work, x["t_ns"], x["t_ns"], 0, OBSERVED)
+
+
+@inner
+def release_unseen(core: Any, work: Any, me: Any, peer: Any, x: Any) -> None:
+    """Apply all that waits for an endpoint that is not captured, where x of its peer proves that it has gone on."""
+    control, holds = core.control[_NONE], core.holds
+    if not np.int64(x["flags"]) & ACK or not me["bits"] & SND_KNOWN or not after(x["ack"], me["snd_nxt"]):
+        return
+    while me["hold_n"]:
+        held = holds[np.uint64(me["hold_head"])]["segment"]
+        stamp(work, x["t_ns"], x["t_ns"], x["t_ns"] - held["t_ns"], INFERRED)
+        _apply_head(control, holds, work, me, peer)
 
 
 @inner

@@ -73,11 +73,22 @@ def incarnation(core: Any, v: Any, x: Any) -> Any:
     if _free_to_begin(peer):
         if view["tentative"] and _is_waiting(core, view, x):
             return renew(core, v)
-        return _replace(core, v, x)
+        return replace(core, v, x)
     _wait(core, view, x)
     if me["bits"] & EVER_LOCAL:
         ends_unseen(core, view, side, x["t_ns"])
     return _NONE
+
+
+@inner
+def answers_another(view: Any, x: Any) -> Any:
+    """Whether a SYN,ACK answers another SYN than the view's, where nothing of who opens is captured."""
+    if np.int64(x["flags"]) & (SYN | ACK | RST | FIN) != SYN | ACK:
+        return False
+    me, peer = view["ends"][side_of(x)], view["ends"][_ONE - side_of(x)]
+    if peer["packets"] or not me["bits"] & peer["bits"] & ISS_KNOWN:
+        return False
+    return distance(x["seq"], me["iss"]) != 0 and distance(x["ack"], peer["iss"]) != 1
 
 
 @inner
@@ -118,7 +129,7 @@ def _wait(core: Any, view: Any, x: Any) -> None:
 
 
 @inner
-def _replace(core: Any, v: Any, x: Any) -> Any:
+def replace(core: Any, v: Any, x: Any) -> Any:
     """End the view and begin the next incarnation with segment x; its number."""
     view, side = core.views[v], side_of(x)
     me = view["ends"][side]
@@ -140,7 +151,7 @@ def renew(core: Any, v: Any) -> Any:
     work = core.work[_NONE]
     h = np.uint64(core.views[v]["tentative"])
     copy_segment(work["segment"], core.holds[h]["segment"])
-    return _replace(core, v, work["segment"])
+    return replace(core, v, work["segment"])
 
 
 @inner

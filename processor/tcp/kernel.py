@@ -13,12 +13,32 @@ from processor.tcp.evidence import transmit
 from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT
 from processor.tcp.filing import LOG_MAX, file_steps, note_packet, raise_stuck
 from processor.tcp.heap import queue_move
-from processor.tcp.hold import HOLD_MAX, assume, assume_head, direct, free_hold, hold, matters, release, round_trip
-from processor.tcp.incarnation import ends_unseen, incarnation, opens, renew, side_of, unanswered, verdict
+from processor.tcp.hold import (
+    HOLD_MAX,
+    assume,
+    assume_head,
+    direct,
+    free_hold,
+    hold,
+    matters,
+    release,
+    release_unseen,
+    round_trip,
+)
+from processor.tcp.incarnation import (
+    answers_another,
+    ends_unseen,
+    incarnation,
+    opens,
+    renew,
+    replace,
+    side_of,
+    unanswered,
+    verdict,
+)
 from processor.tcp.index import find, keyed_hash, same_tuple
 from processor.tcp.labels import label
 from processor.tcp.layout import (
-    ACTIVE,
     EVER_LOCAL,
     FIN_SENT,
     LOG_ROWS,
@@ -28,21 +48,21 @@ from processor.tcp.layout import (
     VIEW_LIVE,
     VIEW_NEW,
     VIEW_OVER,
-    VIEW_VALID,
     open_core,
 )
+from processor.tcp.measure import count, measure
 from processor.tcp.record import TALLY_STRAY_RST, write_tally
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, OBSERVED, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
-from processor.tcp.tamper import sample, watch_resets
+from processor.tcp.tamper import watch_resets
 from processor.tcp.timers import SYN_SENT_NS, expire, state_deadline, stuck_deadline, view_deadline
 from processor.tcp.views import close_view, learn_vantage, open_view, settle
 from processor.tcp.zeek import bad_checksum
 from synfin.compiled import compiled, inner
 from synfin.pools import fetch_ahead
 from synfin.wire.key import SLICES, slice_of
-from synfin.wire.segment import ACK, CSUM_BAD, ICMP, MARK_DUPLICATE, RST, SYN, TCP
+from synfin.wire.segment import CSUM_BAD, ICMP, MARK_DUPLICATE, RST, TCP
 
 _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
@@ -199,6 +219,8 @@ def _apply_row(core: Any, flow: Any, v: Any, queue: Any, x: Any) -> Any:
     else:
         if core.views[v]["tentative"]:
             v = _decide(core, v, x)
+        if answers_another(core.views[v], x):
+            v = replace(core, v, x)
         if opens(x):
             gen = np.int64(core.views[v]["gen"])
             new = incarnation(core, v, x)
@@ -282,14 +304,16 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
         watch_resets(core, view, me, peer, x)
     if me["hold_n"]:
         release(core, work, me, peer, x)
+    if peer["hold_n"] and not peer["packets"]:
+        release_unseen(core, work, peer, me, x)
     stamp(work, t, t, 0, OBSERVED)
     expected = np.int64(me["snd_nxt"]) if me["bits"] & SND_KNOWN else np.int64(x["seq"])
-    _measure(view, me, peer, x)
+    measure(view, me, peer, x)
     if me["bits"] & FIN_SENT:
         work["rtt_ns"] = round_trip(view)
     label(view, me, peer, x)
     transmit(work, me, peer, x)
-    _count(me, x)
+    count(me, x)
     waits = False
     if peer["bits"] & EVER_LOCAL:
         receive(work, peer, me, x)
@@ -312,37 +336,6 @@ def apply_segment(core: Any, v: Any, x: Any) -> None:
         settle(core, v, waits)
     elif waits or view["marks"] & VIEW_NEW:
         settle(core, v, waits)
-
-
-@inner
-def _measure(view: Any, me: Any, peer: Any, x: Any) -> None:
-    """Round trips of the handshake, and whether its numbers fit."""
-    flags = np.int64(x["flags"])
-    if flags & SYN:
-        if flags & ACK and view["syn_rtt_ns"] < 0 and peer["syn_count"]:
-            view["syn_rtt_ns"] = x["t_ns"] - peer["last_ns"]
-        return
-    if view["ack_rtt_ns"] >= 0 or view["syn_rtt_ns"] < 0 or not me["bits"] & ACTIVE or flags & RST:
-        return
-    if flags & ACK and peer["syn_count"]:
-        view["ack_rtt_ns"] = x["t_ns"] - peer["last_ns"]
-        if distance(x["ack"], peer["iss"]) >= 1 and distance(x["seq"], me["iss"]) >= 1:
-            view["marks"] |= VIEW_VALID
-
-
-@inner
-def _count(me: Any, x: Any) -> None:
-    sent = np.int64(me["packets"])
-    if not sent & (sent - 1):  # none, or a power of two
-        if not sent:
-            me["first_ns"] = x["t_ns"]
-        sample(me, x)
-    me["last_ns"] = x["t_ns"]
-    me["packets"] += 1
-    me["ip_bytes"] += np.uint64(x["ip_len"])
-    me["flags"] |= x["flags"]
-    if np.int64(x["flags"]) & SYN:
-        me["syn_count"] += 1
 
 
 @inner

@@ -111,6 +111,9 @@ def transmit_reset(work: Any, me: Any, peer: Any, x: Any) -> None:
     forgotten = state == SYN_SENT and after(x["seq"], me["iss"]) and not after(x["seq"], me["snd_nxt"])
     if bare and opening and not forgotten and (me["bits"] & BAD_ACK or form == REPLY):
         return  # TX_RST_BARE: the answer to an unacceptable ACK leaves the state as it is, RFC 9293 section 3.5.2, 2
+    if bare and state == FIN_WAIT_1 and form == FOREIGN and distance(x["seq"], me["fin_end"]) == 0:
+        step_as(work, me, RX_ACKFIN, INFERRED)  # it answers what acknowledged its FIN, and the capture missed that
+        state = me["state"]
     guessed = me["last_event"] == RX_ACKFIN and me["last_certainty"] == ASSUMED
     if bare and guessed and distance(x["seq"], me["fin_end"]) < 0:
         take_back_last(work, me)  # it answers what came before the ACK that we thought it had taken
@@ -153,7 +156,8 @@ def _shows_loss(me: Any, peer: Any, x: Any) -> None:
     if not np.int64(x["flags"]) & ACK or not peer["bits"] & SND_KNOWN or peer["state"] == CLOSED:
         return
     over = distance(x["ack"], peer["snd_nxt"])
-    if over == 1 and not peer["bits"] & (FIN_SENT | EVER_LOCAL):  # at its own host a forgery is as likely
+    own = peer["bits"] & EVER_LOCAL and peer["packets"]  # at its own host a forgery is as likely
+    if over == 1 and not own and not peer["bits"] & FIN_SENT:
         me["rcv_nxt"] = x["ack"]
         me["bits"] |= FIN_GUESSED
     elif over > 0:

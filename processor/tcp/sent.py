@@ -9,19 +9,25 @@ from processor.tcp.figure5 import (
     ESTABLISHED,
     RX_ACKFIN,
     RX_FIN,
+    RX_SYN,
     TX_FIN,
+    TX_SYN,
+    TX_SYNACK,
 )
 from processor.tcp.layout import (
+    ACTIVE,
     BAD_ACK,
     FIN_GUESSED,
     FIN_RECEIVED,
     FIN_SENT,
+    ISS_KNOWN,
     MISSED,
     SENT_AFTER_FIN,
     SND_KNOWN,
+    SYN_PENDING,
 )
 from processor.tcp.seqnum import distance, plus
-from processor.tcp.step import INFERRED, segment_end, step_as
+from processor.tcp.step import INFERRED, segment_end, step_as, take_back_last
 from synfin.compiled import inner
 
 
@@ -33,6 +39,29 @@ def imply_fin(work: Any, me: Any, fin_end: Any) -> None:
     me["fin_ns"] = work["t_ns"]
     me["bits"] |= FIN_SENT | MISSED
     step_as(work, me, TX_FIN, max(INFERRED, work["certainty"]))
+
+
+@inner
+def unseen_syn(work: Any, me: Any, x: Any) -> None:
+    """Its peer, which has sent a SYN itself, acknowledges a SYN of it: both opened, and the capture has but one way."""
+    me["iss"] = plus(x["ack"], -1)
+    me["snd_una"] = me["iss"]
+    me["snd_nxt"] = x["ack"]
+    me["bits"] |= ISS_KNOWN | SND_KNOWN | ACTIVE
+    if me["last_event"] == RX_SYN:
+        take_back_last(work, me)  # that it listened was a presumption
+    step_as(work, me, TX_SYN, INFERRED)
+
+
+@inner
+def unseen_synack(work: Any, me: Any, x: Any) -> None:
+    """Its peer acknowledges a SYN,ACK of it that the capture missed."""
+    me["iss"] = plus(x["ack"], -1)
+    me["snd_una"] = me["iss"]
+    me["snd_nxt"] = x["ack"]
+    me["bits"] |= ISS_KNOWN | SND_KNOWN | MISSED
+    me["bits"] &= ~np.uint32(SYN_PENDING)
+    step_as(work, me, TX_SYNACK, INFERRED)
 
 
 @inner
@@ -51,8 +80,9 @@ def peers_fin(work: Any, me: Any, peer: Any) -> None:
     me["bits"] &= ~np.uint32(FIN_GUESSED)
     if not peer["bits"] & FIN_SENT and distance(me["rcv_nxt"], peer["snd_nxt"]) == 1:
         imply_fin(work, peer, me["rcv_nxt"])
-        if step_as(work, me, RX_FIN, max(INFERRED, work["certainty"])):
-            me["bits"] |= FIN_RECEIVED
+    passed = peer["bits"] & FIN_SENT and distance(me["rcv_nxt"], peer["fin_end"]) == 0
+    if passed and step_as(work, me, RX_FIN, max(INFERRED, work["certainty"])):
+        me["bits"] |= FIN_RECEIVED
 
 
 @inner

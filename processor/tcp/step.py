@@ -101,8 +101,13 @@ def take_back_last(work: Any, me: Any) -> None:
 
 
 @inner
-def keeps_silent(me: Any) -> Any:
-    """Whether an endpoint waits for nothing but the ACK of a FIN that it did not repeat, as seen at its own host."""
+def keeps_silent(view: Any, me: Any) -> Any:
+    """Whether an endpoint waits for nothing but the ACK of a FIN that it did not repeat, as seen at its own host.
+
+    Or as seen anywhere, where the other way is not captured.
+    """
+    if not view["ends"][np.uint64(1 - np.int64(me["side"]))]["packets"]:
+        return not me["fin_repeats"]
     alone = distance(me["fin_end"], me["snd_una"]) == 1
     return alone and bool(me["bits"] & EVER_LOCAL) and not me["fin_repeats"]
 

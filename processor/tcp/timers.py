@@ -22,7 +22,7 @@ from processor.tcp.figure5 import (
 )
 from processor.tcp.heap import NEVER_NS
 from processor.tcp.hold import hold_deadline, round_trip
-from processor.tcp.layout import EVENT_CLOSE_WAIT, VIEW_OVER
+from processor.tcp.layout import EVENT_CLOSE_WAIT, SND_KNOWN, VIEW_OVER
 from processor.tcp.step import ASSUMED, INFERRED, TIMER, keeps_silent, stamp, step
 from synfin.compiled import inner
 
@@ -38,6 +38,8 @@ SILENT_NS_MIN: Final = (
 )  # who has not repeated its FIN by then has it acknowledged: RFC 6298's timers are shorter
 IDLE_NS: Final = 7_500 * SECOND  # above the two hours of tcp_keepalive_time
 ONE_SIDED_NS: Final = 300 * SECOND  # picked up in mid-stream, or only one direction seen
+ONE_WAY_PACKETS: Final = 8  # and no answer seen
+ONE_WAY_NS: Final = 3 * SECOND  # three times the first RTO of RFC 6298
 LINGER_NS: Final = 10 * SECOND  # after the end: takes late segments, so that they open no new view
 
 _FIRST, _SECOND = np.uint64(0), np.uint64(1)
@@ -65,6 +67,22 @@ def one_sided(view: Any) -> Any:
 
 
 @inner
+def one_way(view: Any) -> Any:
+    """Whether only one direction is captured: an end is never seen to send, and its peer shows that it does."""
+    a, b = view["ends"][_FIRST], view["ends"][_SECOND]
+    return _unseen(a, b) or _unseen(b, a)
+
+
+@inner
+def _unseen(me: Any, peer: Any) -> Any:
+    if me["packets"]:
+        return False
+    # Who repeats its SYN has no answer. Who goes on with something else has one, and what it acknowledges tells so.
+    goes_on = np.int64(peer["packets"]) - np.int64(peer["syn_count"]) >= ONE_WAY_PACKETS
+    return me["bits"] & SND_KNOWN or (goes_on and peer["last_ns"] - peer["first_ns"] >= ONE_WAY_NS)
+
+
+@inner
 def state_deadline(view: Any, me: Any) -> Any:
     """When the timer of the endpoint's state ends."""
     state = me["state"]
@@ -80,7 +98,7 @@ def state_deadline(view: Any, me: Any) -> Any:
         return view["last_ns"] + FIN_WAIT_2_NS
     if state in (CLOSED, LISTEN, UNKNOWN):
         return np.int64(NEVER_NS)
-    if keeps_silent(me):
+    if keeps_silent(view, me):
         return me["fin_ns"] + max(SILENT_NS_MIN, 8 * round_trip(view))
     return view["last_ns"] + CLOSING_NS
 
@@ -97,7 +115,7 @@ def stuck_deadline(view: Any, me: Any) -> Any:
 @inner
 def expire(work: Any, view: Any, me: Any, now_ns: Any) -> None:
     """The timer of the endpoint's state has ended."""
-    if me["state"] in (FIN_WAIT_1, CLOSING, LAST_ACK) and keeps_silent(me):
+    if me["state"] in (FIN_WAIT_1, CLOSING, LAST_ACK) and keeps_silent(view, me):
         stamp(work, now_ns, me["fin_ns"], now_ns - me["fin_ns"], ASSUMED)
         me["snd_una"] = me["fin_end"]
         step(work, me, RX_ACKFIN)

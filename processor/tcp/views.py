@@ -222,7 +222,7 @@ def close_view(core: Any, v: Any, reason: Any) -> None:
     for side in range(2):
         me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
         settle_guesses(work, me, peer)
-        if me["state"] in (CLOSING, LAST_ACK) and keeps_silent(me):
+        if me["state"] in (CLOSING, LAST_ACK) and keeps_silent(view, me):
             step(work, me, RX_ACKFIN)
     file_steps(core, view, view["last_ns"], reason)
     if view["marks"] & VIEW_OVER and reason != EVICTED and not (reason == REUSED and _gave_way(view)):

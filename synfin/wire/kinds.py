@@ -52,12 +52,13 @@ KINDS: Final = {
     "handshake.unanswered": Kind(
         "info",
         "Nothing answers the SYN, or its repetitions, for 70 s.",
-        "Not raised when the capture ends before that.",
+        "Not raised when the capture ends before that, and `debug` where only one direction is captured.",
     ),
     "handshake.half_open": Kind(
         "notice",
         "SYN,ACK was sent, repeated perhaps, and no ACK came for 40 s.",
-        "The opener may never have got the SYN,ACK: in a flood with forged addresses it never does.",
+        "The opener may never have got the SYN,ACK: in a flood with forged addresses it never does. `debug` where only "
+        "one direction is captured.",
     ),
     "handshake.invalid": Kind(
         "warn",
@@ -67,7 +68,7 @@ KINDS: Final = {
     "handshake.aborted": Kind(
         "info",
         "A RST ends the attempt between SYN and ESTABLISHED, and it is no refusal.",
-        "What a SYN scan leaves behind at an open port.",
+        "What a SYN scan leaves behind at an open port. `debug` where only one direction is captured.",
     ),
     "teardown.orderly": Kind(
         "info",
@@ -89,13 +90,14 @@ KINDS: Final = {
         "warn",
         "A RST ended an open connection, and no FIN had been taken. `by` says who sent it, `cause` what fits, in order "
         "of rank.",
-        "`unread_data` and `linger0_or_kill` are the same on the wire where the peer has sent data.",
+        "`unread_data` and `linger0_or_kill` are the same on the wire where the peer has sent data. `debug` where only "
+        "one direction is captured.",
     ),
     "teardown.silent": Kind(
         "warn",
         "An endpoint turns out to have gone without a packet: it answers as a host that knows no such connection, or "
         "begins anew with another ISN, or its state's timer ended.",
-        "Timers of Linux, crashes and pulled cables end connections so.",
+        "Timers of Linux, crashes and pulled cables end connections so. `debug` where only one direction is captured.",
     ),
     "teardown.idle": Kind(
         "info",

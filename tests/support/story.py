@@ -245,8 +245,9 @@ class Telling:
         for records in self.records:
             for event in records.events:
                 kind = EVENT_KINDS[event["kind"]]
-                assert SEVERITIES[event["severity"]] == KINDS[kind].severity
-                events.setdefault((event["start_ns"], event["gen"]), []).append(kind)
+                severity = SEVERITIES[event["severity"]]
+                as_told = kind if severity == KINDS[kind].severity else f"{kind} as {severity}"
+                events.setdefault((event["start_ns"], event["gen"]), []).append(as_told)
         found = []
         for records in self.records:
             for row, line in zip(records.flows, flow_lines(records).values(), strict=True):

@@ -5,7 +5,7 @@ seen from: middle
 
 0.000  B > A  [S.] seq 0, ack 1            | SYN-SENT      SYN-RECEIVED
 0.300  B > A  [F.] seq 1, ack 1            | .             ESTABLISHED/FIN-WAIT-1
-9.000  (nothing more)                      | ESTABLISHED/CLOSE-WAIT  .
+9.000  (it does not repeat its FIN)        | ESTABLISHED/CLOSE-WAIT  FIN-WAIT-2
 
 opened: three_way
 closed: none, B first

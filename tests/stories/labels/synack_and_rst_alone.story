@@ -9,5 +9,5 @@ seen from: middle
 
 opened: three_way
 closed: abort, B resets by abort
-events: handshake.three_way, established, teardown.abort, alert.abnormal_teardown
+events: handshake.three_way, established, teardown.abort as debug
 zeek: RSTRH ^hr
