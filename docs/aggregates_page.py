@@ -4,7 +4,7 @@ import textwrap
 from typing import Final
 
 from processor.rules import NAMES, RULES, Rule
-from processor.windows import GRACE, KEYS_MAX, RETAINED
+from processor.windows import CELLS_MAX, KEYS_MAX, RETAINED, SILENT_MS
 from synfin.config import SETTINGS
 from synfin.wire.counts import GROUPS, MEMBERS_MAX, SUMS
 
@@ -14,24 +14,27 @@ _AGGREGATES: Final = """\
 Made from `processor/rules.py` by `python docs/make.py`: the program reads the same table.
 
 Most alerts are about one connection, and the core raises them. These count many. They come in two stages. The first
-adds up what each slice sees into records of counts: for each sensor, ten seconds of its own event time, and
-service, source or sender of strays, one record in `synfin.counts.v1` (`synfin schema counts`). The second reads
-those by their key, adds up the slices, and asks the rules below about each window of each sensor. What a rule finds
-goes to `synfin.events.v1` as a record of type `aggregate` (`synfin schema aggregate`), and from there, as every
+adds up what each partition of the packets sees into records of counts: for each sensor, ten seconds of its own event
+time, and service, source or sender of strays, one record in `synfin.counts.v1` (`synfin schema counts`). The second
+reads those by their key, adds up the partitions, and asks the rules below about each window of each sensor. What a rule
+finds goes to `synfin.events.v1` as a record of type `aggregate` (`synfin schema aggregate`), and from there, as every
 `alert.*`, to `synfin.alerts.v1`. `synfin read --events` and `synfin run --events` have both stages in one process
 and print the same records.
 
-* Sums and sets do not depend on the order in which the slices' records come. A window is judged when the sensor's
-  records are {grace} windows beyond it; what comes still later counts too, and its window is judged again.
-* That suffices while the partitions of the packets topic are read within {late} seconds of a sensor's time of each
-  other, as they are live. Where they are further apart (a recording sent at full speed, a long catch-up), a window is
-  judged by what has come of it: a share, as that of attempts that succeed, may be wrong then. Counts that come {kept}
-  windows late ({kept_service} for a service) find their window forgotten, and an alert may be lost.
+* Sums and sets do not depend on the order in which the partitions' records come. Each partition says, for every
+  window, where its clock of the sensor stands. A window is judged when all partitions that are alive are past it,
+  however far apart they are read: a recording at full speed and a long catch-up raise what live traffic raises.
+* A partition that has said nothing at all for {silent} seconds of the log's time is not waited for. What it says later
+  counts too, and its windows are judged again.
+* What waits is bounded: beyond {cells} windows of keys in a partition of the counts topic, windows are judged by what
+  has come of them, and `processor_judged_early_total` counts it. A share, as that of attempts that succeed, may be
+  wrong then, and counts that come {kept} windows late ({kept_service} for a service) find their window forgotten.
 * A rule that is true again is silent until its cause was gone for `quiet_windows` windows.
 * An alert that packets which we lost could explain is not raised: the sensor's drop counters, and batches that
   never came, mark the windows in which they fall. A reset or a refusal that was seen is no less true for what was
   not.
-* Memory is bounded: a group of keys (there are {groups}) keeps {keys}, the one with the least records gives way. Of
+* Memory is bounded: a group of keys (there are {groups}) keeps {keys}, the one with the least records gives way, and
+  `processor_judged_keys_dropped_total` counts it. Of
   members (a service's sources, a stray's peers) those with the {members} least hashes are kept, which tell how many
   there are: exactly below that, and within some 12 % above.
 
@@ -62,6 +65,12 @@ def aggregates_page() -> str:
     rows = ["| of | number | what |", "|---|---|---|"]
     rows += [f"| {of} | `{name}` | {words} |" for of, sums in SUMS.items() for name, words in sums.items()]
     limits = [f"| `rules.{name}` | {settings[name].default} | {settings[name].help} |" for name in NAMES]
-    numbers = {"grace": GRACE, "late": 10 * GRACE, "groups": GROUPS, "keys": KEYS_MAX, "members": MEMBERS_MAX}
+    numbers = {
+        "silent": SILENT_MS // 1000,
+        "cells": CELLS_MAX,
+        "groups": GROUPS,
+        "keys": KEYS_MAX,
+        "members": MEMBERS_MAX,
+    }
     numbers |= {"kept": RETAINED["source"], "kept_service": RETAINED["service"]}
     return _AGGREGATES.format(rules=rules, sums="\n".join(rows) + "\n", thresholds="\n".join(limits), **numbers)

@@ -23,11 +23,12 @@ from mode.supervisors import CrashingSupervisor
 
 from processor.assignment import Assignment
 from processor.health import Counters, Status
-from processor.judging import STATE_KEY, count_of, open_rules
+from processor.judging import STATE_KEY, PartitionRules, count_of
 from processor.kafka import FETCH_BYTES_MAX, REQUEST_TIMEOUT_S, KafkaLog, KafkaOutlet, auth, seq_of
 from processor.partition import Kit, Message, PartitionState, batch_of
 from processor.settings import ProcessorConfig
 from processor.warm import warm
+from processor.windows import Spilled
 from synfin.errors import BrokerError
 from synfin.wire.batch import Batch
 from synfin.wire.topics import OVERHEAD_BYTES, STATE_MAX_BYTES
@@ -99,8 +100,8 @@ class Worker:
         """Inert; `prepare` looks at the topics."""
         self._app, self._config = app, config
         self._open_partition, self._decode = open_partition, decode
-        self._log = KafkaLog(config, config.topics.packets.name, bytes.isdigit)
-        self.counters, self.judged = Counters(), Counters()
+        self._log = KafkaLog(config, config.topics.packets.name, STATE_KEY.__ne__)
+        self.counters, self.judged, self.spilled = Counters(), Counters(), Spilled()
         self.assignment: Assignment | None = None  # of packets
         self.status = Status()
         self._stages: dict[str, Stage] = {}  # by topic, in the order in which records meet them
@@ -128,7 +129,7 @@ class Worker:
         rules = Kit(
             packets=KafkaLog(config, counts, STATE_KEY.__eq__),
             outlet=self._outlet(),
-            open_state=lambda number, values: open_rules(number, partitions, config.rules, values),
+            open_state=lambda number, values: PartitionRules(number, partitions, config.rules, values, self.spilled),
             decode=count_of,
             commit=self._commit_of(counts),
             source="counts",

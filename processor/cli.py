@@ -39,9 +39,9 @@ def work(argv: list[str]) -> int:
         from processor.app import build_app
 
         app = build_app(config)
-        server = metrics.start(
-            settings, "processor", health.probe(app.worker.counters, app.worker.status, app.worker.judged)
-        )
+        worker = app.worker
+        probe = health.probe(worker.counters, worker.status, worker.judged, worker.spilled)
+        server = metrics.start(settings, "processor", probe)
         try:
             return await serve.serve(app)
         finally:

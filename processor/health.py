@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final
 
+from processor.windows import Spilled
 from synfin.metrics import Probe, Sample
 
 STALLED_S: Final = 30.0  # a loop that did not turn for so long is stuck: no batch, no checkpoint takes a second of it
@@ -83,14 +84,18 @@ class Status:
         return wrong
 
 
-def probe(counters: Counters, status: Status, judged: Counters) -> Probe:
-    """For the metrics port; `judged` counts what the second stage does."""
+def probe(counters: Counters, status: Status, judged: Counters, spilled: Spilled) -> Probe:
+    """For the metrics port; `judged` counts what the second stage does, `spilled` what its bounds cost."""
 
     def samples() -> Iterator[Sample]:
         for counter in fields(counters):
             yield Sample(f"processor_{counter.name}_total", getattr(counters, counter.name), HELP[counter.name])
         yield Sample("processor_judged_counts_total", judged.batches, "records of counts that the rules were given")
         yield Sample("processor_alerts_total", judged.events, "alerts of rules over several connections sent")
+        yield Sample(
+            "processor_judged_keys_dropped_total", spilled.keys, "addresses and services that made way for others"
+        )
+        yield Sample("processor_judged_early_total", spilled.early, "times that rules did not wait for all partitions")
         yield Sample("processor_counts_lag", status.counts_lag, "records of counts not applied yet")
         yield Sample("processor_partitions", len(status.lags), "partitions assigned")
         for number, lag in sorted(status.lags.items()):

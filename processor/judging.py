@@ -13,14 +13,14 @@ import zstandard
 
 from processor.partition import Message, Row
 from processor.rules import Thresholds
-from processor.windows import Judge
+from processor.windows import Judge, Spilled
 from synfin.errors import ContractError, UsageError
 from synfin.once import Once, Seq, Verdict, parse_seq
 from synfin.wire.counts import Count, decode
 from synfin.wire.key import SLICES
 
 STATE_KEY: Final = b"counts"  # of its values in the state topic
-VERSION: Final = 1
+VERSION: Final = 2
 SIZE_MAX: Final = 1 << 30
 
 
@@ -43,10 +43,17 @@ def count_of(message: Message) -> Sent:
 class PartitionRules:
     """State of one partition."""
 
-    def __init__(self, partition: int, partitions: int, limits: Thresholds, values: Iterable[bytes]) -> None:
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        limits: Thresholds,
+        values: Iterable[bytes],
+        spilled: Spilled | None = None,
+    ) -> None:
         """Open with all values that the state topic has for the partition; the newest counts."""
         self._partition, self._partitions = partition, partitions
-        self._judge = Judge(limits)
+        self._judge = Judge(limits, partitions, spilled)
         self._once = Once()
         self._next, self._epoch, self._n = 0, -1, 0
         self._snapshot_bytes = 0
@@ -63,7 +70,7 @@ class PartitionRules:
         """Size of the last snapshot's value."""
         return self._snapshot_bytes
 
-    def apply(self, sent: Sent, offset: int, arrived_ms: int) -> list[Row]:  # noqa: ARG002  as every state's
+    def apply(self, sent: Sent, offset: int, arrived_ms: int) -> list[Row]:
         """Add a record, unless it is one that was sent again."""
         if self._epoch < 0:
             self._epoch = offset
@@ -73,7 +80,7 @@ class PartitionRules:
             self.passed_over[verdict] += 1
             return []
         rows = []
-        for alert in self._judge.add(sent.count, sent.seq.slice % self._partitions):
+        for alert in self._judge.add(sent.count, sent.seq.slice % self._partitions, arrived_ms):
             self._n += 1
             seq = f"{SLICES + self._partition}:{self._epoch}:{self._n}"
             rows.append(("events", alert.key.text().encode(), alert.value, alert.id, f"synfin.{alert.kind}", seq))
@@ -121,8 +128,3 @@ def _read(value: bytes) -> dict[str, Any]:
         )
     found: dict[str, Any] = told
     return found
-
-
-def open_rules(partition: int, partitions: int, limits: Thresholds, values: list[bytes]) -> PartitionRules:
-    """What the worker calls when it is given a partition of the counts topic."""
-    return PartitionRules(partition, partitions, limits, values)

@@ -6,10 +6,11 @@ numbers it rests on, or None. docs/aggregates.md is made from this table.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from typing import Final
 
-from synfin.wire.counts import READ_MAX, WINDOW_NS, Count, distinct, empty, least
+from synfin.wire.counts import MEMBERS, READ_MAX, WINDOW_NS, Count, distinct, empty, least
 
 MINUTE: Final = 6  # windows
 LOOK_BACK: Final = 66  # windows that a service is remembered: ten minutes, and the minute that is judged
@@ -95,7 +96,7 @@ def syn_flood(windows: Windows, limits: Thresholds) -> Finding | None:
     return Finding({"syns": syns, "opened": opened, "half_open": half_open}, distinct=sources)
 
 
-def _scan(windows: Windows, limits: Thresholds) -> tuple[Count, set[tuple[str, int]]] | None:
+def _scan(windows: Windows, limits: Thresholds) -> tuple[Count, AbstractSet[tuple[str, int]]] | None:
     """The minute of a source that mostly fails, with its targets; None for any other."""
     whole = _joined(windows.last(MINUTE))
     failed, opened = whole.sums["failed"], whole.sums["opened"]
@@ -104,7 +105,7 @@ def _scan(windows: Windows, limits: Thresholds) -> tuple[Count, set[tuple[str, i
     return whole, whole.members
 
 
-def _most(targets: set[tuple[str, int]], place: int) -> list[tuple[str, int]]:
+def _most(targets: AbstractSet[tuple[str, int]], place: int) -> list[tuple[str, int]]:
     """The targets that share what stands at `place`, where most do; the least of equals."""
     groups: dict[str | int, list[tuple[str, int]]] = {}
     for target in sorted(targets):
@@ -187,6 +188,7 @@ class Rule:
     judge: Callable[[Windows, Thresholds], Finding | None]
     windows: int  # that it rests on, and in which the sensor may have lost nothing; 0: loss cannot explain it
     guard: str  # what keeps it from crying wolf
+    causes: tuple[str, ...]  # sums without any of which a window is not judged
 
 
 RULES: Final = (
@@ -197,6 +199,7 @@ RULES: Final = (
         syn_flood,
         1,
         "a service that completes what it is asked has a rush of clients; SYNs sent again count once",
+        ("syns",),
     ),
     Rule(
         "alert.scan_vertical",
@@ -205,6 +208,7 @@ RULES: Final = (
         scan_vertical,
         MINUTE,
         "a NAT's address with many clients behind it has attempts that succeed as well",
+        ("failed",),
     ),
     Rule(
         "alert.scan_horizontal",
@@ -213,6 +217,7 @@ RULES: Final = (
         scan_horizontal,
         MINUTE,
         "as for scan_vertical",
+        ("failed",),
     ),
     Rule(
         "alert.rst_storm",
@@ -222,6 +227,7 @@ RULES: Final = (
         0,
         "a service whose connections always end so is used to it; `listener_closed` counts resets that came together, "
         "as when its process was stopped to be started anew",
+        ("aborted_orig", "aborted_resp"),
     ),
     Rule(
         "alert.backscatter",
@@ -230,6 +236,7 @@ RULES: Final = (
         backscatter,
         MINUTE,
         "a sensor that never saw both directions of a connection sees answers alone of all of them",
+        ("strays",),
     ),
     Rule(
         "alert.refused_service",
@@ -238,6 +245,7 @@ RULES: Final = (
         refused_service,
         0,
         "a port that nobody has used refuses scanners and nobody else",
+        ("refused",),
     ),
     Rule(
         "alert.close_wait_leak",
@@ -246,6 +254,8 @@ RULES: Final = (
         close_wait_leak,
         1,
         "one half-closed connection may wait for its answer; each counts when it has waited long and sent nothing",
+        ("stuck",),
     ),
 )
+CAUSES: Final = {of: tuple(name for rule in RULES if rule.of == of for name in rule.causes) for of in MEMBERS}
 NAMES: Final = tuple(threshold.name for threshold in fields(Thresholds))

@@ -5,14 +5,13 @@ records with the same numbers.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from operator import itemgetter
 from typing import Final
 
 import numpy as np
 
 from processor import snapshot
-from processor.counting import Counting, Row
+from processor.counting import MAGIC, STATE_KEY, Counting, Row, newest
 from processor.index_key import index_key
 from processor.tcp.machine import Limits, Machine
 from synfin.errors import UsageError
@@ -56,21 +55,25 @@ class PartitionSlices:
         """Open with all values that the state topic has for the partition; the newest of each slice counts."""
         self._limits = limits
         self.machine = Machine(limits, index_key(), partition, partitions)
-        newest: dict[int, snapshot.Snapshot] = {}
+        slices: dict[int, snapshot.Snapshot] = {}  # the newest of each
+        values = list(values)
         for value in values:
+            if value.startswith(MAGIC):
+                continue
             read = snapshot.decode(value, limits)
-            if read.number not in newest or read.place > newest[read.number].place:
-                newest[read.number] = read
-        stray = sorted(set(newest) - set(self.machine.slice_numbers.tolist()))
+            if read.number not in slices or read.place > slices[read.number].place:
+                slices[read.number] = read
+        stray = sorted(set(slices) - set(self.machine.slice_numbers.tolist()))
         if stray:
             raise UsageError(
                 f"partition {partition} of the state topic holds slice {stray[0]}, which does not belong there with "
                 f"{partitions} partitions: the number of partitions is part of the state and cannot be changed"
             )
-        snapshot.put_back(self.machine, list(newest.values()))
-        self.counting = Counting(self.machine.slice_numbers.tolist(), partitions)
-        for number, read in newest.items():
-            self.counting.put_back(number, read.counts, self.machine.sensors)
+        snapshot.put_back(self.machine, list(slices.values()))
+        self.counting = Counting(int(self.machine.core.control["key_0"][0]), partitions, partition)
+        counted = newest(values)
+        if counted is not None:
+            self.counting.put_back(counted)
         self._snapshot_bytes = 0
         self.skipped = {DUPLICATE: 0, LATE: 0}  # batches that were not applied, and why
 
@@ -83,9 +86,9 @@ class PartitionSlices:
         return self._snapshot_bytes
 
     def apply(self, batch: Batch, offset: int, arrived_ms: int) -> Output:
-        """Apply a batch; a slice whose own `next` lies above the offset skips its rows."""
-        machine, counting = self.machine, self.counting
-        behind = machine.slice_numbers[machine.core.slices["next_offset"] <= offset].tolist()
+        """Apply a batch; a slice whose own `next` lies above the offset skips its rows, and so do the counts."""
+        machine, sensor = self.machine, batch.lane.sensor
+        counting = self.counting if offset >= self.counting.next else None
         silent = self._give_up_silent(batch, offset, arrived_ms)
         lost = self._lost_before(batch)
         stepped = batch.first_ns < int(machine.core.lanes["clock_ns"][machine.lane_number(batch.lane)])
@@ -96,23 +99,19 @@ class PartitionSlices:
             self.skipped[verdict] += 1
             machine.pass_over(offset)
             records = machine.take()
-        number = machine.lane_number(batch.lane)
-        sensor = int(machine.core.lanes["sensor"][number])
+        if counting is None:
+            return Output(records, [], self._epochs())
         if verdict is None and lost is not None:
-            counting.lost(behind, sensor, *lost)
+            counting.lost(sensor, *lost)
         if stepped:
-            counting.begun_anew(behind, sensor)
+            counting.begun_anew(sensor)
         counting.add(records)
         for gone, clock_ns in silent:
-            counting.end(behind, gone, machine.sensors[gone], clock_ns)
+            counting.end(gone, clock_ns)
         if verdict is None:
-            if batch.end == GOES_ON:
-                counting.close(behind, sensor, batch.last_ns)
-            else:
-                counting.end(behind, sensor, batch.lane.sensor, batch.last_ns)
-        epochs = self._epochs()
-        counts = sorted(counting.rows(epochs), key=itemgetter(0))  # by partition: each is sent in one go
-        return Output(records, counts, epochs)
+            counting.close(sensor, batch.last_ns) if batch.end == GOES_ON else counting.end(sensor, batch.last_ns)
+        counts = sorted(counting.rows(offset), key=itemgetter(0))  # by partition: each is sent in one go
+        return Output(records, counts, self._epochs())
 
     def _lost_before(self, batch: Batch) -> tuple[int, int] | None:
         """The stretch of time in which the sensor lost packets, or a batch of them, as this batch shows; else None."""
@@ -129,7 +128,7 @@ class PartitionSlices:
         epochs[self.machine.slice_numbers] = self.machine.core.slices["epoch"]
         return epochs
 
-    def _give_up_silent(self, batch: Batch, offset: int, arrived_ms: int) -> list[tuple[int, int]]:
+    def _give_up_silent(self, batch: Batch, offset: int, arrived_ms: int) -> list[tuple[str, int]]:
         """End the views of lanes that the log has not heard for long; the log alone decides, so a replay does too.
 
         Gives their sensors and clocks.
@@ -142,7 +141,7 @@ class PartitionSlices:
                 self.machine.give_up(int(number), offset)
                 lane = self.machine.core.lanes[number : number + 1]
                 lane["arrived_ms"] = -1
-                silent.append((int(lane["sensor"][0]), int(lane["clock_ns"][0])))
+                silent.append((self.machine.sensors[int(lane["sensor"][0])], int(lane["clock_ns"][0])))
         return silent
 
     def _hear(self, batch: Batch, arrived_ms: int) -> str | None:
@@ -169,11 +168,12 @@ class PartitionSlices:
         return None
 
     def snapshots(self) -> list[tuple[bytes, bytes]]:
-        """Key and value of every slice as of the last apply."""
-        values = []
-        for taken in snapshot.take(self.machine):
-            whole = replace(taken, counts=self.counting.snapshot(taken.number))
-            values.append((b"%d" % taken.number, snapshot.encode(whole, self._limits)))
+        """Key and value of the counts and of every slice as of the last apply.
+
+        The counts come first: where a worker dies between them, the counts are ahead and skip what a slice has again.
+        """
+        slices = [(b"%d" % taken.number, snapshot.encode(taken, self._limits)) for taken in snapshot.take(self.machine)]
+        values = [(STATE_KEY, self.counting.snapshot()), *slices]
         self._snapshot_bytes = sum(len(value) for _, value in values)
         return values
 

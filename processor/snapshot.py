@@ -9,7 +9,7 @@ the rows is another layout of the value, and its digest in front says so.
 import hashlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import crc32c
@@ -85,7 +85,6 @@ class Snapshot:
     log: Rows  # LOG[], as many blocks as VIEW.steps rows take
     packets: Rows  # PACKET[], likewise for VIEW.packets_n
     holds: Rows  # HOLD[], those of the lower end, of the higher, the waiting SYN, the last RSTs, a view
-    counts: dict[str, Any] = field(default_factory=dict)  # what is open of its counts (counting.py)
 
     @property
     def place(self) -> tuple[int, int]:
@@ -159,10 +158,10 @@ def take(machine: Machine) -> list[Snapshot]:
 
 def encode(snapshot: Snapshot, limits: Limits) -> bytes:
     """Write a snapshot as the value of the state topic."""
-    told = orjson.dumps({"lanes": [list(lane) for lane in snapshot.lanes], "counts": snapshot.counts})
+    lanes = orjson.dumps([list(lane) for lane in snapshot.lanes])
     tables = [snapshot.counters, snapshot.views, snapshot.deadlines, snapshot.log, snapshot.packets, snapshot.holds]
-    sizes = struct.pack("<6I", len(told), *(len(rows) for rows in tables[1:]))
-    body = b"".join([sizes, told, *(rows.tobytes() for rows in tables)])
+    counts = struct.pack("<6I", len(lanes), *(len(rows) for rows in tables[1:]))
+    body = b"".join([counts, lanes, *(rows.tobytes() for rows in tables)])
     rest = zstandard.ZstdCompressor(level=1).compress(body)
     prefix = PREFIX.pack(MAGIC, VERSION, snapshot.number, crc32c.crc32c(rest), len(body), LAYOUT, limits_digest(limits))
     return prefix + rest
@@ -193,24 +192,22 @@ def decode(value: bytes, limits: Limits) -> Snapshot:
     try:
         body = zstandard.ZstdDecompressor().decompress(rest, max_output_size=size)
         return _read(number, body, size)
-    except (zstandard.ZstdError, struct.error, KeyError, ValueError, TypeError) as error:
+    except (zstandard.ZstdError, struct.error, ValueError, TypeError, orjson.JSONDecodeError) as error:
         raise ContractError(f"the snapshot of slice {number} is damaged: {error}") from error
 
 
 def _read(number: int, body: bytes, size: int) -> Snapshot:
-    told_n, *counts = struct.unpack_from("<6I", body)
+    lanes_n, *counts = struct.unpack_from("<6I", body)
     at = struct.calcsize("<6I")
-    told = orjson.loads(body[at : at + told_n])
-    lanes = [LaneState.of(fields) for fields in told["lanes"]]
-    at += told_n
+    lanes = [LaneState.of(fields) for fields in orjson.loads(body[at : at + lanes_n])]
+    at += lanes_n
     tables = []
     for dtype, count in zip((SLICE, VIEW, DEADLINE, LOG, PACKET, HOLD), (1, *counts), strict=True):
         tables.append(np.frombuffer(body, dtype, count, at).copy())
         at += count * dtype.itemsize
     if not at == len(body) == size:
         raise ValueError(f"{len(body)} bytes where its tables take {at} and its head says {size}")
-    views, deadlines, log, packets, holds = tables[1:]
-    snapshot = Snapshot(number, tables[0], lanes, views, deadlines, log, packets, holds, told["counts"])
+    snapshot = Snapshot(number, tables[0], lanes, *tables[1:])
     _check(snapshot)
     return snapshot
 

@@ -1,19 +1,22 @@
 """The second stage: records of counts in, alerts out. Pure: no clock, no broker, no thread.
 
-The records of a sensor's window come from many slices in any order. A window is judged when the sensor's own time, as
-its records show it, has gone on for long enough; what comes still later counts too, and its window is judged again.
-What a rule found is raised once, until the cause was gone for some windows.
+The records of a sensor's window come from all partitions of the packets, in any order. Each partition says where its
+clock of the sensor stands, and a window is judged when all that are alive are past it. What comes still later counts
+too, and its window is judged again. What a rule found is raised once, until the cause was gone for some windows.
 """
 
 import hashlib
+import heapq
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from processor.rules import LOOK_BACK, MINUTE, RULES, TARGETS_KEPT, Finding, Rule, Thresholds, Windows
+from processor.rules import CAUSES, LOOK_BACK, MINUTE, RULES, TARGETS_KEPT, Finding, Rule, Thresholds, Windows
 from synfin.wire.counts import (
+    CLOCKS,
     MEMBERS_MAX,
     WINDOW_NS,
     Count,
@@ -24,9 +27,12 @@ from synfin.wire.counts import (
     least,
 )
 
-GRACE: Final = 2  # windows that a sensor's records may be behind one another and are still judged together
+SILENT_MS: Final = 60_000  # of the log's time, after which a partition that says nothing is not waited for
+CELLS_MAX: Final = 1 << 16  # windows of keys; beyond it nobody is waited for
 KEYS_MAX: Final = 256  # of a group
 RETAINED: Final = {"service": LOOK_BACK + MINUTE, "source": 2 * MINUTE, "stray": 2 * MINUTE}
+NEVER: Final = -(1 << 62)
+OVER: Final = 1 << 62  # clock of a capture that ended
 
 
 @dataclass(slots=True)
@@ -40,94 +46,160 @@ class Alert:
 
 
 @dataclass(slots=True)
+class Spilled:
+    """What the bounds of memory cost."""
+
+    keys: int = 0  # that made way for others
+    early: int = 0  # times that windows were judged without waiting for all partitions
+
+
+@dataclass(slots=True)
+class _Group:
+    """Keys that make room for one another."""
+
+    size: int = 0
+    order: list[tuple[int, Key]] = field(default_factory=list)  # a heap of all keys, by what they weighed once
+
+
+@dataclass(slots=True)
 class _About:
     """What is known of one key."""
 
+    group: _Group
+    weight: int = 0  # records added, and those of the key whose place it took: the lightest gives way
     cells: dict[int, Count] = field(default_factory=dict)  # by number of window
     active: dict[str, int] = field(default_factory=dict)  # kind to the last window with its cause
-    weight: int = 0  # records added, and those of the key whose place it took: the lightest gives way
 
 
 @dataclass(slots=True)
 class _Sensor:
-    clock: int = -(1 << 62)  # the latest window it has shown
-    parts: set[int] = field(default_factory=set)  # partitions of the first stage that sent of it
-    ended: set[int] = field(default_factory=set)  # and those that said it ended
+    clocks: dict[int, int] = field(default_factory=dict)  # partition of the packets to the window that is open there
     touched: dict[int, set[Key]] = field(default_factory=dict)  # window to keys that are to be judged there
-    keys: set[Key] = field(default_factory=set)  # all that are known
+    ends: dict[int, set[Key]] = field(default_factory=dict)  # window to keys that have one which is of no use after it
 
 
 class Judge:
     """The windows of some keys: all in one process, or those of one partition."""
 
-    def __init__(self, limits: Thresholds) -> None:
-        self._limits = limits
-        self._groups: dict[int, dict[Key, _About]] = {}
+    def __init__(self, limits: Thresholds, partitions: int = 1, spilled: Spilled | None = None) -> None:
+        """`partitions` of the packets, all of which see something of every sensor."""
+        self._limits, self._partitions = limits, partitions
+        self._keys: dict[Key, _About] = {}
+        self._groups: dict[int, _Group] = {}
         self._sensors: dict[str, _Sensor] = {}
-        self.dropped = 0  # keys that made way for others
+        self._heard_ms: dict[int, int] = {}  # partition to when it last said something
+        self._since_ms: int | None = None
+        self._cells, self._cells_max = 0, CELLS_MAX
+        self._spilled = spilled or Spilled()
 
-    def add(self, count: Count, part: int = 0) -> list[Alert]:
-        """Add a record that partition `part` of the first stage sent; what its sensor's time makes due."""
+    def add(self, count: Count, part: int = 0, now_ms: int = 0) -> list[Alert]:
+        """Add a record that partition `part` sent, met in the log at `now_ms`; what is due then."""
+        if self._since_ms is None:
+            self._since_ms = now_ms
+        self._heard_ms[part] = now_ms
         sensor = self._sensors.setdefault(count.key.sensor, _Sensor())
-        sensor.parts.add(part)
         window = count.window_ns // WINDOW_NS
-        if count.key.of == "end":
-            sensor.ended.add(part)
-            return self._judge(sensor, 1 << 62) if sensor.ended >= sensor.parts else []
-        sensor.ended.discard(part)
-        self._keep(count, window)
-        sensor.touched.setdefault(window, set()).add(count.key)
-        if window <= sensor.clock:
-            return []
-        sensor.clock = window
-        return self._judge(sensor, window - GRACE)
+        if count.key.of in CLOCKS:
+            sensor.clocks[part] = window if count.key.of == "clock" else OVER
+            return self._due(sensor, now_ms)
+        self._keep(sensor, count, window)
+        return self._hurry() if self._cells > self._cells_max else []
 
     def finish(self) -> list[Alert]:
         """Judge all that is left."""
-        return [alert for _, sensor in sorted(self._sensors.items()) for alert in self._judge(sensor, 1 << 62)]
+        return [alert for _, sensor in sorted(self._sensors.items()) for alert in self._judge(sensor, NEVER, NEVER)]
 
-    def _keep(self, count: Count, window: int) -> None:
-        about = self._about(count.key)
+    def _due(self, sensor: _Sensor, now_ms: int) -> list[Alert]:
+        """Judge what all partitions that are alive are past."""
+        since_ms = self._since_ms or 0
+        parts = range(self._partitions)
+        alive = [part for part in parts if now_ms - self._heard_ms.get(part, since_ms) <= SILENT_MS]
+        clocks = [sensor.clocks.get(part, NEVER) for part in alive]
+        raised = self._judge(sensor, min(clocks), max(clocks))
+        self._forget(sensor, min(*clocks, *sensor.clocks.values()))
+        return raised
+
+    def _hurry(self) -> list[Alert]:
+        """Judge as if all partitions were where the first is, and forget what is of no use then: memory is bounded."""
+        self._spilled.early += 1
+        raised: list[Alert] = []
+        for _, sensor in sorted(self._sensors.items()):
+            clock = max((at for at in sensor.clocks.values() if at != OVER), default=OVER)
+            raised += self._judge(sensor, clock, clock)
+            self._forget(sensor, clock)
+        self._cells_max = max(CELLS_MAX, 2 * self._cells)
+        return raised
+
+    def _keep(self, sensor: _Sensor, count: Count, window: int) -> None:
+        key = count.key
+        about = self._about(key)
         about.weight += 1
-        found = about.cells.setdefault(window, count)
-        if found is not count:
+        found = about.cells.get(window)
+        if found is None:
+            about.cells[window] = found = count
+            self._cells += 1
+            sensor.ends.setdefault(window + RETAINED[key.of], set()).add(key)
+        else:
             found.merge(count)
-        if count.key.of != "source":
-            found.members = least(found.members)
-        elif len(found.members) > TARGETS_KEPT:
-            order = sorted(found.members, key=lambda target: (group_of(f"{target[0]} {target[1]}"), target))
-            found.members = set(order[:TARGETS_KEPT])
+        if len(found.members) > MEMBERS_MAX:
+            found.members = least(found.members) if key.of != "source" else _kept(found.members)
+        if any(count.sums[name] for name in CAUSES[key.of]):
+            sensor.touched.setdefault(window, set()).add(key)
 
     def _about(self, key: Key) -> _About:
         """What is known of a key; in a full group it takes the place of the one with the least, and its weight."""
-        group = self._groups.setdefault(group_of(key.text()), {})
-        found = group.get(key)
+        found = self._keys.get(key)
         if found is None:
-            found = _About()
-            if len(group) >= KEYS_MAX:
-                lightest = min(group, key=lambda other: (group[other].weight, other))
-                found.weight = group.pop(lightest).weight
-                self._sensors[lightest.sensor].keys.discard(lightest)
-                self.dropped += 1
-            group[key] = found
-            self._sensors[key.sensor].keys.add(key)
+            group = self._groups.setdefault(group_of(key.text()), _Group())
+            found = self._keys[key] = _About(group)
+            if group.size >= KEYS_MAX:
+                lightest = self._lightest(group)
+                found.weight = lightest.weight
+                self._cells -= len(lightest.cells)
+                self._spilled.keys += 1
+            self._weigh(key, found)
         return found
 
-    def _judge(self, sensor: _Sensor, upto: int) -> list[Alert]:
-        """Judge the sensor's windows before `upto` that were touched since they were last, in their order."""
+    def _weigh(self, key: Key, about: _About) -> None:
+        """Let a new key into its group."""
+        group = about.group
+        group.size += 1
+        heapq.heappush(group.order, (about.weight, key))
+        if len(group.order) > 2 * KEYS_MAX:  # most are of keys that are gone
+            there = {key for _, key in group.order if key in self._keys}
+            group.order = sorted((self._keys[key].weight, key) for key in there)
+
+    def _lightest(self, group: _Group) -> _About:
+        """Take out the key that weighs least: weights only grow, so what the heap says of the others is too little."""
+        while True:
+            weight, key = heapq.heappop(group.order)
+            about = self._keys.get(key)
+            if about is not None and about.weight == weight:
+                group.size -= 1
+                return self._keys.pop(key)
+            if about is not None:
+                heapq.heappush(group.order, (about.weight, key))
+
+    def _judge(self, sensor: _Sensor, low: int, high: int) -> list[Alert]:
+        """Judge the sensor's windows that were touched: those before `low`, and those far after `high`, in their order.
+
+        What lies far ahead of all clocks is from before the sensor's clock was set back.
+        """
         raised: list[Alert] = []
-        for window in sorted(number for number in sensor.touched if number < upto):
+        for window in sorted(number for number in sensor.touched if number < low or number > high + MINUTE):
             for key in sorted(sensor.touched.pop(window)):
-                about = self._groups.get(group_of(key.text()), {}).get(key)
+                about = self._keys.get(key)
                 if about is not None and window in about.cells:
                     raised += self._judged(key, about, window)
-        self._forget(sensor)
         return raised
 
     def _judged(self, key: Key, about: _About, window: int) -> Iterator[Alert]:
         windows = Windows(about.cells, window)
+        sums = windows.now.sums
         for rule in RULES:
-            if rule.of != key.of or any(count.loss for count in windows.last(rule.windows)):
+            if rule.of != key.of or not any(sums[name] for name in rule.causes):
+                continue
+            if any(count.loss for count in windows.last(rule.windows)):
                 continue
             finding = rule.judge(windows, self._limits)
             if finding is not None:
@@ -136,43 +208,55 @@ class Judge:
                 if before is None or window - before > self._limits.quiet_windows:
                     yield alert_of(rule, key, window, finding)
 
-    def _forget(self, sensor: _Sensor) -> None:
-        """Let go of windows that no rule looks at any more, and of keys without any."""
-        for key in list(sensor.keys):
-            group = self._groups[group_of(key.text())]
-            about = group[key]
-            for number in [number for number in about.cells if number < sensor.clock - RETAINED[key.of]]:
-                del about.cells[number]
-            if not about.cells:
-                del group[key]
-                sensor.keys.discard(key)
+    def _forget(self, sensor: _Sensor, clock: int) -> None:
+        """Let go of windows that no rule looks at any more when `clock` is judged, and of keys without any."""
+        for end in [end for end in sensor.ends if end < clock]:
+            for key in sensor.ends.pop(end):
+                about = self._keys.get(key)
+                if about is not None and about.cells.pop(end - RETAINED[key.of], None) is not None:
+                    self._cells -= 1
+                    if not about.cells:
+                        del self._keys[key]
+                        about.group.size -= 1
 
     def snapshot(self) -> dict[str, Any]:
         """All that it knows, fit for JSON."""
         keys = []
-        for group in self._groups.values():
-            for key, about in group.items():
-                cells = [encode(count).decode() for count in about.cells.values()]
-                keys.append([list(key), cells, about.active, about.weight])
+        for key, about in self._keys.items():
+            cells = [encode(count).decode() for count in about.cells.values()]
+            keys.append([list(key), cells, about.active, about.weight])
         sensors = {}
         for name, sensor in self._sensors.items():
             touched = [[window, [list(key) for key in sorted(keys)]] for window, keys in sorted(sensor.touched.items())]
-            sensors[name] = [sensor.clock, sorted(sensor.parts), sorted(sensor.ended), touched]
-        return {"keys": keys, "sensors": sensors, "dropped": self.dropped}
+            sensors[name] = [list(sensor.clocks.items()), touched]
+        heard = [self._since_ms, list(self._heard_ms.items()), self._cells_max]
+        return {"keys": keys, "sensors": sensors, "heard": heard}
 
     def put_back(self, told: dict[str, Any]) -> None:
         """Take what `snapshot` gave. KeyError, TypeError or ValueError when it is something else."""
+        for name, (clocks, touched) in told["sensors"].items():
+            waiting = {int(window): {Key(*key) for key in keys} for window, keys in touched}
+            self._sensors[name] = _Sensor({int(part): int(at) for part, at in clocks}, waiting)
         for fields, cells, active, weight in told["keys"]:
             key = Key(*fields)
             counts = [decode(each.encode()) for each in cells]
             by_window = {count.window_ns // WINDOW_NS: count for count in counts}
-            about = _About(by_window, {str(kind): int(at) for kind, at in active.items()}, int(weight))
-            self._groups.setdefault(group_of(key.text()), {})[key] = about
-        for name, (clock, parts, ended, touched) in told["sensors"].items():
-            waiting = {int(window): {Key(*key) for key in keys} for window, keys in touched}
-            known = {key for group in self._groups.values() for key in group if key.sensor == name}
-            self._sensors[name] = _Sensor(int(clock), set(parts), set(ended), waiting, known)
-        self.dropped = int(told["dropped"])
+            group = self._groups.setdefault(group_of(key.text()), _Group())
+            about = _About(group, int(weight), by_window, {str(kind): int(at) for kind, at in active.items()})
+            self._keys[key] = about
+            self._weigh(key, about)
+            self._cells += len(by_window)
+            for window in by_window:
+                self._sensors[key.sensor].ends.setdefault(window + RETAINED[key.of], set()).add(key)
+        self._since_ms, heard, self._cells_max = told["heard"]
+        self._heard_ms = {int(part): int(at_ms) for part, at_ms in heard}
+
+
+def _kept(targets: AbstractSet[tuple[str, int]]) -> AbstractSet[tuple[str, int]]:
+    """As many targets of a source as are kept, the same ones in whatever order they came."""
+    if len(targets) <= TARGETS_KEPT:
+        return targets
+    return set(sorted(targets, key=lambda target: (group_of(f"{target[0]} {target[1]}"), target))[:TARGETS_KEPT])
 
 
 def alert_of(rule: Rule, key: Key, window: int, finding: Finding) -> Alert:

@@ -1,20 +1,19 @@
 """The rules over several connections in one process: both stages, with lists in place of the topics between them."""
 
 from processor.counting import Counting
+from processor.index_key import index_key
 from processor.rules import Thresholds
 from processor.tcp.machine import Machine
 from processor.windows import Alert, Judge
 from synfin.wire.batch import GOES_ON, Batch
 from synfin.wire.event import Records
-from synfin.wire.key import SLICES
 
 
 class Rules:
     """The rules over several connections, behind the slices."""
 
     def __init__(self, limits: Thresholds | None = None) -> None:
-        self._slices = range(SLICES)
-        self._counting = Counting(self._slices, 1)
+        self._counting = Counting(index_key()[0])
         self._judge = Judge(limits or Thresholds())
         self._dropped: dict[int, tuple[int, int]] = {}  # lane to what it had lost, and when it said so
 
@@ -24,19 +23,18 @@ class Rules:
 
     def begin(self, batch: Batch, machine: Machine) -> None:
         """Note what a batch says of losses, before its pieces are counted."""
-        number = machine.lane_number(batch.lane)
-        sensor, before = int(machine.core.lanes["sensor"][number]), self._dropped.get(number, (0, batch.first_ns))
+        number, sensor = machine.lane_number(batch.lane), batch.lane.sensor
+        before = self._dropped.get(number, (0, batch.first_ns))
         if batch.dropped > before[0]:
-            self._counting.lost(self._slices, sensor, before[1], batch.last_ns)
+            self._counting.lost(sensor, before[1], batch.last_ns)
         if batch.first_ns < before[1]:
-            self._counting.begun_anew(self._slices, sensor)
+            self._counting.begun_anew(sensor)
         self._dropped[number] = batch.dropped, batch.last_ns
 
-    def after(self, batch: Batch, machine: Machine) -> list[Alert]:
+    def after(self, batch: Batch) -> list[Alert]:
         """What the batch makes due, when all its pieces were counted."""
-        sensor = int(machine.core.lanes["sensor"][machine.lane_number(batch.lane)])
         if batch.end == GOES_ON:
-            self._counting.close(self._slices, sensor, batch.last_ns)
+            self._counting.close(batch.lane.sensor, batch.last_ns)
         else:
-            self._counting.end(self._slices, sensor, batch.lane.sensor, batch.last_ns)
+            self._counting.end(batch.lane.sensor, batch.last_ns)
         return [alert for count in self._counting.take() for alert in self._judge.add(count)]

@@ -139,7 +139,7 @@ class Reading:
                     self._rules.count(piece)
                 yield piece
             if self._rules:
-                self.alerts += self._rules.after(batch, self.machine)
+                self.alerts += self._rules.after(batch)
 
 
 def sources_of(files: list[str], named: list[str]) -> list[Source]:

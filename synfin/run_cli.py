@@ -110,7 +110,7 @@ def _capture(args: argparse.Namespace, printer: "Printer") -> int:
                 rules.count(records)
         printer.flush()
         if rules:
-            print_alerts(rules.after(batch, machine))
+            print_alerts(rules.after(batch))
 
     capture = open_live(interface, " ".join(args.expression) or None, SNAPLEN_HEADERS)
     _Stop(capture)

@@ -1,18 +1,18 @@
 """The records of `synfin.counts.v1`: what rules over several connections add up, one JSON object a record.
 
-A record counts what one slice saw of one sensor in one window of that sensor's event time, about a service (the
-responder's address and port), a source (an originator's address) or the sender of segments without a connection. All
-records of one key and window add up in any order: numbers are sums, members a set, and what is true in one is true.
+A record counts what one partition of the packets saw of one sensor in one window of that sensor's event time, about a
+service (the responder's address and port), a source (an originator's address) or the sender of segments without a
+connection. All records of one key and window add up in any order: numbers are sums, members a set, and what is true in
+one is true.
 """
 
 import hashlib
 import ipaddress
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
 from synfin.errors import ContractError
@@ -25,8 +25,6 @@ READ_MAX: Final = 256  # members that are taken from one record
 PORT_MAX: Final = 65_535
 NAME_BYTES_MAX: Final = 64
 TYPE: Final = "synfin.counts"
-
-Words = npt.NDArray[np.uint64]
 
 # Sums of each kind of record, by their keys in JSON.
 SUMS: Final = {
@@ -46,8 +44,10 @@ SUMS: Final = {
         "failed": "attempts that were refused, not answered, or reset by the originator before they were open",
     },
     "stray": {"strays": "RSTs and SYN+ACKs that belong to no connection"},
-    "end": {},  # no count: the sensor's capture ended here
+    "clock": {},  # no count: the sensor's windows before this one are complete
+    "end": {},  # the sensor's capture ended here, and all are
 }
+CLOCKS: Final = frozenset({"clock", "end"})  # what every partition is told
 MEMBERS: Final = {"service": "sources", "source": "targets", "stray": "peers"}
 
 
@@ -62,7 +62,7 @@ class Key(NamedTuple):
 
     def text(self) -> str:
         """Address, and port where there is one: the key of the topics."""
-        if self.of in {"source", "end"}:
+        if self.of == "source" or self.of in CLOCKS:
             return self.ip
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
@@ -74,7 +74,7 @@ class Count:
     key: Key
     window_ns: int  # when the window begins
     sums: dict[str, int]
-    members: set[Any] = field(default_factory=set)  # hashes; of a source (ip, port)
+    members: AbstractSet[Any] = frozenset()  # hashes; of a source (ip, port)
     loss: bool = False  # the sensor lost packets in this window
     both_ways: bool = False  # of a stray: this sensor sees both directions of connections
     killed_ns: tuple[int, int] | None = None  # first and last of `killed`
@@ -83,7 +83,7 @@ class Count:
         """Add another record of the same key."""
         for name, value in other.sums.items():
             self.sums[name] += value
-        self.members |= other.members
+        self.members = self.members | other.members if self.members else other.members
         self.loss |= other.loss
         self.both_ways |= other.both_ways
         if other.killed_ns is not None:
@@ -102,20 +102,6 @@ def group_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") % GROUPS
 
 
-def hash_of(high: Words, low: Words, port: Words) -> Words:
-    """Hashes of addresses (as in FLOW) and ports, uint64: 53 bits, which every reader of JSON keeps.
-
-    The finaliser of SplitMix64, by Steele, Lea and Flood, over the words one after the other.
-    """
-    mixed = np.zeros(len(high), np.uint64)
-    for word in (high, low, port):
-        mixed = mixed + word + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed = mixed ^ (mixed >> np.uint64(31))
-    return mixed >> np.uint64(11)
-
-
 @lru_cache(1 << 16)
 def ip_text(family: int, high: int, low: int) -> str:
     """Address of a FLOW as the other records write it."""
@@ -125,14 +111,14 @@ def ip_text(family: int, high: int, low: int) -> str:
     return str(ipaddress.IPv6Address(high << 64 | low))
 
 
-def distinct(members: set[Any], most: int = MEMBERS_MAX) -> int:
+def distinct(members: AbstractSet[Any], most: int = MEMBERS_MAX) -> int:
     """How many different ones there were, from those with the least hashes: exact below `most`."""
     if len(members) < most:
         return len(members)
     return int((most - 1) * 2.0**53 / max(sorted(members)[most - 1], 1))
 
 
-def least(members: set[int], most: int = MEMBERS_MAX) -> set[int]:
+def least(members: AbstractSet[int], most: int = MEMBERS_MAX) -> AbstractSet[int]:
     """Those with the least hashes; what is left of two sets joined is what is left of all their members."""
     return members if len(members) <= most else set(sorted(members)[:most])
 
@@ -141,10 +127,10 @@ def encode(count: Count) -> bytes:
     """Write a record."""
     key = count.key
     told: dict[str, Any] = {"v": 1, "type": "counts", "of": key.of, "sensor": key.sensor, "domain": key.domain}
-    if key.of != "end":
+    if key.of not in CLOCKS:
         told |= {"ip": key.ip, "port": key.port if key.of != "source" else None}
     told["window_ns"] = count.window_ns
-    if key.of != "end":
+    if key.of not in CLOCKS:
         told |= {**count.sums, MEMBERS[key.of]: sorted(count.members), "loss": count.loss}
     if key.of == "stray":
         told["both_ways"] = count.both_ways
@@ -169,7 +155,7 @@ def _read(told: dict[str, Any]) -> Count:
     window_ns = _number(told["window_ns"])
     if of not in SUMS or not isinstance(sensor, str) or len(sensor.encode()) > NAME_BYTES_MAX or window_ns % WINDOW_NS:
         raise ValueError("of, sensor or window_ns")
-    if of == "end":
+    if of in CLOCKS:
         return empty(Key(of, sensor, domain, "", 0), window_ns)
     port = 0 if of == "source" else _number(told["port"])
     if port > PORT_MAX:

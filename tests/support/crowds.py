@@ -99,7 +99,7 @@ def raised(batches, limits=None):
     for batch in batches:
         rules.begin(batch, machine)
         rules.count(machine.apply(batch))
-        found += [alert.value for alert in rules.after(batch, machine)]
+        found += [alert.value for alert in rules.after(batch)]
     return found
 
 

@@ -1,14 +1,16 @@
 """The rules over several connections, from rows on the wire to alerts: what raises each, and what must not."""
 
+from collections import Counter
 from functools import partial
 
 import orjson
 import pytest
 
+from processor import windows
 from processor.rules import NAMES, RULES, Thresholds
-from processor.windows import GRACE, Judge, judged
+from processor.windows import SILENT_MS, Judge, Spilled, judged
 from synfin.config import SETTINGS
-from synfin.wire.counts import SUMS, WINDOW_NS, Key, empty
+from synfin.wire.counts import CLOCKS, SUMS, WINDOW_NS, Key, empty, group_of
 from tests.support.crowds import START_NS, Crowd, alerts_of
 
 WEB = "192.0.2.1"
@@ -138,32 +140,72 @@ def test_connections_that_stay_in_close_wait_are_a_leak_when_there_are_ten():
     assert list(judged(stuck(9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9))) == []
 
 
-def test_a_window_is_judged_when_its_sensor_has_gone_on_and_what_comes_later_counts_too():
-    judge, limits = Judge(Thresholds()), Thresholds()
-    half = Key("service", "tap", 0, WEB, 80), START_NS
+def clock(window, sensor="tap", of="clock"):
+    return empty(Key(of, sensor, 0, "", 0), START_NS + window * WINDOW_NS)
 
-    def part(first):
-        count = empty(*half)
-        count.sums["syns"], count.members = 600, set(range(first, first + 40))
-        return count
 
-    def time_at(window, sensor="tap"):
-        return empty(Key("service", sensor, 0, "192.0.2.99", 1), START_NS + window * WINDOW_NS)
+def half(first):
+    count = empty(Key("service", "tap", 0, WEB, 80), START_NS)
+    count.sums["syns"], count.members = 600, set(range(first, first + 40))
+    return count
 
-    assert judge.add(part(0)) == []
-    assert judge.add(time_at(GRACE + 5, "another")) == []  # each sensor has its own clock
-    assert judge.add(time_at(GRACE + 1)) == []  # half of it is not enough
-    assert judge.add(part(100)) == []
-    (alert,) = judge.add(time_at(GRACE + 2))
+
+def test_a_window_is_judged_when_all_partitions_are_past_it():
+    judge = Judge(Thresholds(), 2)
+    assert judge.add(half(0), 0) == judge.add(clock(1), 0) == judge.add(clock(90), 0) == []
+    assert judge.add(clock(1, "another"), 1) == []  # each sensor has its own clock
+    assert judge.add(half(100), 1) == judge.add(clock(0), 1) == []
+    (alert,) = judge.add(clock(1), 1)
     assert orjson.loads(alert.value)["counts"]["syns"] == 1200
     assert judge.finish() == []
-    assert limits.flood_sources <= 40
+
+
+def test_a_partition_that_is_silent_is_not_waited_for_and_what_it_says_later_counts_too():
+    judge = Judge(Thresholds(), 2)
+    assert judge.add(half(0), 0, 1000) == judge.add(clock(1), 0, 1000 + SILENT_MS) == []
+    assert judge.add(clock(2), 0, 1001 + SILENT_MS) == []  # half of it is not enough
+    assert judge.add(half(100), 1, 1002 + SILENT_MS) == []
+    (alert,) = judge.add(clock(1), 1, 1003 + SILENT_MS)
+    assert orjson.loads(alert.value)["counts"]["syns"] == 1200
+
+
+def test_windows_before_the_clock_was_set_back_are_over():
+    judge = Judge(Thresholds())
+    assert judge.add(half(0)) == judge.add(half(100)) == []
+    assert [alert.kind for alert in judge.add(clock(-100))] == ["alert.syn_flood"]
+
+
+def test_what_waits_is_bounded(monkeypatch):
+    monkeypatch.setattr(windows, "CELLS_MAX", 100)
+    spilled = Spilled()
+    judge = Judge(Thresholds(), 2, spilled)
+    judge.add(half(0), 0)
+    judge.add(half(100), 0)
+    raised = []
+    for window in range(200):
+        count = empty(Key("source", "tap", 0, f"198.51.100.{window}", 0), START_NS + window * WINDOW_NS)
+        raised += judge.add(count, 0) + judge.add(clock(window), 0)
+    assert [alert.kind for alert in raised] == ["alert.syn_flood"]
+    assert spilled.early == 2
+
+
+def test_the_keys_that_make_way_are_the_lightest_and_are_counted(monkeypatch):
+    monkeypatch.setattr(windows, "KEYS_MAX", 2)
+    judge = Judge(Thresholds(), 1, spilled := Spilled())
+    for _ in range(20):
+        judge.add(half(0))
+    keys = [Key("source", "tap", 0, f"10.0.{i // 250}.{i % 250}", 0) for i in range(2000)]
+    for key in keys:
+        judge.add(empty(key, START_NS))
+    kept = Counter(group_of(key.text()) for key in [half(0).key, *keys])
+    assert spilled.keys == sum(n - min(n, 2) for n in kept.values()) > 1000
+    assert [alert.kind for alert in judge.finish()] == ["alert.syn_flood"]
 
 
 def test_every_threshold_is_a_setting_and_every_rule_counts_what_there_is():
     settings = {setting.name.removeprefix("rules."): setting for setting in SETTINGS}
     assert {name: settings[name].default for name in NAMES} == {name: getattr(Thresholds(), name) for name in NAMES}
-    assert {rule.of for rule in RULES} == set(SUMS) - {"end"}
+    assert {rule.of for rule in RULES} == set(SUMS) - CLOCKS
 
 
 def test_responders_that_the_core_finds_stuck_in_close_wait_are_counted():

@@ -21,4 +21,4 @@ def test_it_goes_the_way_of_every_batch_and_gives_its_records(partitions):
     # a flow, and of events: the handshake, the connection established, the teardown
     # counts of the service and of the source, and for each partition that the capture ended
     assert warm(partitions, open_state, decode) == 4 + 2 + partitions
-    assert opened == [(batch.partition, 0), (batch.partition, 384 // partitions)]
+    assert opened == [(batch.partition, 0), (batch.partition, 1 + 384 // partitions)]  # and the counts
