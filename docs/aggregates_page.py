@@ -38,6 +38,15 @@ and print the same records.
   members (a service's sources, a stray's peers) those with the {members} least hashes are kept, which tell how many
   there are: exactly below that, and within some 12 % above.
 
+What the rules do not see:
+
+* A leak of CLOSE-WAIT that is slower than its threshold in ten minutes raises nothing, however many connections are
+  stuck in the end, and neither does one connection that is stuck for long: windows count what gets stuck, and nothing
+  counts what is stuck still. Each of them has its event `stuck.close_wait`.
+* Causes of a reset that only several connections show are told of no single one: `listener_closed` is a number of
+  `alert.rst_storm`, and a box between that ends idle connections (RSTs after the same idle time) is not looked for,
+  because the counts carry no idle times.
+
 ## The rules
 {rules}
 ## What is counted
