@@ -385,9 +385,10 @@ def _window(me: Any, peer: Any, x: Any) -> None:
 def _closes(work: Any, me: Any, x: Any) -> None:
     if me["bits"] & FIN_SENT:
         me["state_ns"] = work["t_ns"]
-        me["fin_repeats"] = min(np.int64(me["fin_repeats"]) + 1, 255)
+        me["repeats"] = min(np.int64(me["repeats"]) + 1, 255)
         return
     me["fin_end"] = segment_end(x)
     me["fin_ns"] = work["t_ns"]
     me["bits"] |= FIN_SENT
+    me["repeats"] = 0
     step(work, me, TX_FIN)

@@ -260,7 +260,7 @@ def raise_stuck(core: Any, view: Any, me: Any, state: Any, now_ns: Any) -> None:
 @inner
 def _raise_timed_out(core: Any, view: Any, done: Any, now_ns: Any) -> None:
     me = view["ends"][np.uint64(done["side"])]
-    if me["last_event"] == T_STATE and (me["last_from"] == FIN_WAIT_2 or me["fin_repeats"] >= FIN_REPEATS_MIN):
+    if me["last_event"] == T_STATE and (me["last_from"] == FIN_WAIT_2 or me["repeats"] >= FIN_REPEATS_MIN):
         raise_stuck(core, view, me, me["last_from"], now_ns)
 
 

@@ -52,6 +52,7 @@ from processor.tcp.layout import (
 )
 from processor.tcp.measure import count, measure
 from processor.tcp.record import TALLY_STRAY_RST, write_tally
+from processor.tcp.sent import given_up
 from processor.tcp.seqnum import distance
 from processor.tcp.step import ASSUMED, OBSERVED, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
@@ -375,6 +376,7 @@ def _time_out(core: Any, v: Any, now: Any) -> Any:
             raise_stuck(core, view, me, CLOSE_WAIT, now)
         if state_deadline(view, me) <= now:
             if me["state"] == ESTABLISHED or me["state"] == CLOSE_WAIT:
+                view["cause"] |= np.uint8(given_up(me, view["ends"][np.uint64(1 - side)]))
                 close_view(core, v, IDLE)
                 return True
             expire(work, view, me, now)

@@ -59,7 +59,7 @@ ENDPOINT: Final = np.dtype(  # what every segment touches stands first
         ("hold_tail", "<u4"),
         ("mss", "<u2"),  # 0: no such option
         ("last_step", "<u2"),  # ordinal of its last transition in the view's log
-        ("fin_repeats", "u1"),  # how often it sent its FIN again
+        ("repeats", "u1"),  # how often it sent its FIN again; before it closes, something old with no answer in between
         ("zeek_state", "u1"),  # see zeek.py
         ("zeek_seen", "u1"),
         ("rx_data", "u1"),  # whether the last segment seen towards it had payload

@@ -37,7 +37,7 @@ from processor.tcp.layout import (
     SND_KNOWN,
     SYN_PENDING,
 )
-from processor.tcp.sent import settle_guesses
+from processor.tcp.sent import given_up, settle_guesses
 from processor.tcp.seqnum import distance
 from processor.tcp.step import (
     ASSUMED,
@@ -178,5 +178,5 @@ def _cause(me: Any, peer: Any, form: Any, late: Any) -> Any:
     if form == REPLY:
         return LATE_DATA if late else NO_SOCKET
     if form == ABORT and not me["bits"] & FIN_SENT:
-        return LINGER0_OR_KILL | (UNREAD_DATA if peer["bytes"] else 0)
+        return given_up(me, peer) | LINGER0_OR_KILL | (UNREAD_DATA if peer["bytes"] else 0)
     return 0

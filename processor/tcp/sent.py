@@ -1,6 +1,6 @@
 """What an endpoint has sent, by its sequence numbers: new bytes, repeated ones, and what the capture missed of them."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,8 +27,14 @@ from processor.tcp.layout import (
     SYN_PENDING,
 )
 from processor.tcp.seqnum import distance, plus
-from processor.tcp.step import INFERRED, segment_end, step_as, take_back_last
+from processor.tcp.step import INFERRED, after, segment_end, step_as, take_back_last
 from synfin.compiled import inner
+from synfin.wire.event import CAUSES
+
+KEEPALIVE: Final = 1 << CAUSES.index("keepalive")
+RETRANS_TIMEOUT: Final = 1 << CAUSES.index("retrans_timeout")
+PROBES_MIN: Final = 2
+RETRANSMISSIONS_MIN: Final = 3
 
 
 @inner
@@ -37,6 +43,7 @@ def imply_fin(work: Any, me: Any, fin_end: Any) -> None:
     me["fin_end"] = fin_end
     me["snd_nxt"] = fin_end
     me["fin_ns"] = work["t_ns"]
+    me["repeats"] = 0
     me["bits"] |= FIN_SENT | MISSED
     step_as(work, me, TX_FIN, max(INFERRED, work["certainty"]))
 
@@ -128,6 +135,8 @@ def sends(me: Any, x: Any) -> None:
         me["snd_una"] = x["seq"]
         me["bits"] |= SND_KNOWN
     jump = distance(x["seq"], me["snd_nxt"])
+    if jump < 0 and not me["bits"] & FIN_SENT:
+        me["repeats"] = 1 if me["rx_ns"] > me["last_ns"] else min(np.int64(me["repeats"]) + 1, 255)
     if jump > 1 or (jump == 1 and end != np.int64(x["seq"])):  # one number alone may have been a FIN
         misses(me, x["seq"])
     elif length and _fills(me, x["seq"], length):
@@ -152,3 +161,13 @@ def is_last(me: Any, x: Any) -> Any:
     beyond = distance(segment_end(x), me["snd_nxt"])
     missed = distance(me["hole_end"], me["snd_nxt"]) == 0 and me["hole"] != me["hole_end"]
     return beyond > 0 or (beyond == 0 and missed)
+
+
+@inner
+def given_up(me: Any, peer: Any) -> Any:
+    """Why an endpoint that gives up may have done so, bits of CAUSES: probes or data, repeated and met by silence."""
+    if me["bits"] & FIN_SENT or me["rx_ns"] > me["last_ns"]:
+        return 0
+    if after(me["snd_nxt"], peer["rcv_nxt"]):
+        return RETRANS_TIMEOUT if me["repeats"] >= RETRANSMISSIONS_MIN else 0
+    return KEEPALIVE if me["repeats"] >= PROBES_MIN else 0

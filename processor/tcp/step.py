@@ -107,9 +107,9 @@ def keeps_silent(view: Any, me: Any) -> Any:
     Or as seen anywhere, where the other way is not captured.
     """
     if not view["ends"][np.uint64(1 - np.int64(me["side"]))]["packets"]:
-        return not me["fin_repeats"]
+        return not me["repeats"]
     alone = distance(me["fin_end"], me["snd_una"]) == 1
-    return alone and bool(me["bits"] & EVER_LOCAL) and not me["fin_repeats"]
+    return alone and bool(me["bits"] & EVER_LOCAL) and not me["repeats"]
 
 
 @inner

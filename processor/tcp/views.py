@@ -94,7 +94,7 @@ def _clear_endpoint(me: Any, side: Any) -> None:
     me["ttl"] = 0
     me["samples"] = 0
     me["ip_id"] = 0
-    me["fin_repeats"] = 0
+    me["repeats"] = 0
     me["side"] = side
 
 

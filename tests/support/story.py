@@ -46,7 +46,8 @@ _LINE = re.compile(r"(?P<t>\d+\.\d+) +(?P<what>\S.*?) *\|(?P<states>.*)")
 _PACKET = re.compile(r"(?P<one>A|B|\.\.\.) (?P<arrow>~?>) (?P<two>A|B|\.\.\.) +\[(?P<flags>[FSRP.UEWe]*)\](?P<rest>.*)")
 _ICMP = re.compile(r"router > (?P<to>[AB]) icmp (?P<type>\d+)/(?P<code>\d+) about seq (?P<seq>-?\d+)")
 _TOLD = re.compile(
-    r"(?:at (?P<tap>A|B|both|middle) )?(?P<key>opened|closed|ended|events|tests|zeek|tampering|A|B):(?: (?P<value>.*))?"
+    r"(?:at (?P<tap>A|B|both|middle) )?(?P<key>opened|closed|cause|ended|events|tests|zeek|tampering|A|B):"
+    r"(?: (?P<value>.*))?"
 )
 
 
@@ -302,6 +303,8 @@ class Telling:
         assert ", ".join(events) == connection.tell(tap, "events"), f"events at {tap}"
         assert f"{flow['conn_state']} {flow['history']}" == connection.tell(tap, "zeek"), f"zeek at {tap}"
         assert (flow["tampering"] or "") == connection.tell(tap, "tampering"), f"tampering at {tap}"
+        cause = connection.tell(tap, "cause")
+        assert not cause or ", ".join(closing["cause"]) == cause, f"cause at {tap}"
         ended = connection.tell(tap, "ended")
         assert not ended or flow["end_reason"] == ended, f"ended at {tap}"
 

@@ -15,6 +15,7 @@ taps: A
 
 opened: three_way
 closed: abort, A resets by abort
+cause: keepalive, linger0_or_kill
 events: handshake.three_way, established, teardown.abort, alert.abnormal_teardown
 zeek: RSTO ShADaR
 B: LISTEN > SYN-RECEIVED > ESTABLISHED > CLOSED assumed
