@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from processor.tcp.evidence import OVERTAKEN_NS, QUEUED_NS
-from processor.tcp.figure5 import CLOSED, LISTEN, RX_RST, SYN_RECEIVED, SYN_SENT, TIME_WAIT, UNKNOWN
+from processor.tcp.figure5 import CLOSED, ESTABLISHED, LISTEN, RX_RST, SYN_RECEIVED, SYN_SENT, TIME_WAIT, UNKNOWN
 from processor.tcp.filing import loss_free
 from processor.tcp.hold import PATIENCE_NS_MIN, age_ns, copy_segment, free_hold, hold_row, round_trip
 from processor.tcp.layout import ACTIVE, EVER_LOCAL, FIN_SENT, RCV_KNOWN, SND_KNOWN, TS_OK
@@ -22,7 +22,7 @@ from processor.tcp.record import KIND_TAMPER, ROLE_CONTRADICTION, ROLE_RST, TAMP
 from processor.tcp.reset import ABORT, reset_form
 from processor.tcp.seqnum import distance
 from processor.tcp.step import INFERRED, after, segment_end
-from processor.tcp.story import role_of
+from processor.tcp.story import role_of, was
 from synfin.compiled import inner
 from synfin.wire.event import EVENT_KINDS, TAMPER_TESTS
 from synfin.wire.segment import ACK, FIN, HIGHER, MARK_OPTIONS_CUT, OPT_TS, RST, SYN
@@ -47,6 +47,7 @@ _TESTS: Final = (1 << len(_NAMES)) - 1
 _DISORDER: Final = 1 << 16  # what the endpoint had sent before came again, or late
 _ANSWERS: Final = 1 << 17  # it may be a host's answer to a segment for which it has no connection
 _OPENING: Final = 1 << 18  # its endpoint was opening: its RST is no end, and none of the tests holds
+_STRAY: Final = 1 << 19  # its number belongs to another connection, and what comes after it says nothing
 _FORM: Final = 20  # index of RST_FORMS from here on
 
 RACE_NS: Final = 2_000_000_000  # what follows a RST by so much is no race with it
@@ -122,7 +123,8 @@ def _reset(core: Any, view: Any, me: Any, peer: Any, x: Any) -> None:
     """Put a RST to the tests that need nothing but what was before it, and keep it for the others."""
     holds = core.holds
     tests = np.int64(reset_form(me, peer, x)) << _FORM
-    if me["state"] in (UNKNOWN, LISTEN, SYN_SENT, SYN_RECEIVED):
+    state = me["state"]
+    if state in (UNKNOWN, LISTEN, SYN_SENT) or (state == SYN_RECEIVED and not was(peer, ESTABLISHED)):
         tests |= _OPENING
     elif not me["bits"] & EVER_LOCAL and peer["packets"]:  # its own host is no liar
         tests |= _tests(view, me, peer, x)
@@ -141,7 +143,7 @@ def _reset(core: Any, view: Any, me: Any, peer: Any, x: Any) -> None:
         return
     row = holds[h]
     raced = x["t_ns"] - row["segment"]["t_ns"] <= RACE_NS
-    if raced and not tests & _OPENING and not me["bits"] & EVER_LOCAL:
+    if raced and not tests & (_OPENING | _STRAY) and not me["bits"] & EVER_LOCAL:
         tests |= _pair(me, peer, row, x)
     row["tests"] = (np.int64(row["tests"]) & _TESTS) | tests
     _tell(core, view, me, row, x)
@@ -156,7 +158,10 @@ def _tests(view: Any, me: Any, peer: Any, x: Any) -> Any:
     """HOLD.tests of a RST, as far as it tells by itself."""
     form = reset_form(me, peer, x)
     answers = _may_answer(me, peer, x)
-    tests = _ANSWERS if answers else 0
+    numbered = x["seq"] or not np.int64(x["flags"]) & ACK
+    behind = distance(x["seq"], me["snd_nxt"]) if numbered else np.int64(0)
+    near = _window(peer)
+    tests = (_ANSWERS if answers else 0) | (0 if abs(behind) <= near else _STRAY)
     if _odd_ttl(me, x, answers):
         tests |= TTL_DELTA
     if _odd_identification(me, x):
@@ -172,19 +177,23 @@ def _tests(view: Any, me: Any, peer: Any, x: Any) -> Any:
         tests |= OPTIONS
     if answers or not me["bits"] & SND_KNOWN or _disordered(me):
         return tests
-    numbered = x["seq"] or not np.int64(x["flags"]) & ACK
-    behind = distance(x["seq"], me["snd_nxt"]) if numbered else np.int64(0)
     # A stack that gives up after retransmissions may go back to what it repeated, or before its FIN.
     goes_back = me["retransmits"] and distance(x["seq"], me["snd_una"]) == 0
     goes_back = goes_back or (me["bits"] & FIN_SENT and behind == -1)
     if form != ABORT and not goes_back:
         if _like_linux(me):
             tests |= FOREIGN_FORM
-        if me["state"] != TIME_WAIT and -max(np.int64(peer["window_max"]), np.int64(WINDOW)) <= behind < 0:
+        if me["state"] != TIME_WAIT and -near <= behind < 0:
             tests |= DATA_SEQ_RST
     if _too_soon(view, me, peer, x):
         tests |= RTT_IMPOSSIBLE
     return tests
+
+
+@inner
+def _window(me: Any) -> Any:
+    """Numbers further apart than its largest window are not of one connection."""
+    return max(np.int64(me["window_max"]), np.int64(WINDOW))
 
 
 @inner
@@ -204,7 +213,8 @@ def _pair(me: Any, peer: Any, row: Any, x: Any) -> Any:
 def _may_answer(me: Any, peer: Any, x: Any) -> Any:
     """Whether a RST may answer some segment of the peer, not only the last: one comes for each that was on its way.
 
-    Linux's has no window; other stacks acknowledge in it what it answers.
+    Then it has the number that the segment acknowledged, which need not have passed here. Linux's has no window; other
+    stacks acknowledge in it what it answers.
     """
     acked = np.int64(x["flags"]) & ACK
     if acked and after(x["ack"], peer["snd_nxt"]):
@@ -213,7 +223,7 @@ def _may_answer(me: Any, peer: Any, x: Any) -> Any:
         return False
     if acked and not x["seq"]:
         return True
-    return distance(x["seq"], peer["rcv_wup"]) <= 0 and after(x["seq"], me["iss"])
+    return not after(x["seq"], me["snd_nxt"]) and after(x["seq"], me["iss"])
 
 
 @inner
@@ -284,7 +294,16 @@ def _goes_on(core: Any, view: Any, me: Any, row: Any, x: Any) -> None:
     if x["len"] and not fresh and since <= DISORDER_NS:
         row["tests"] |= np.uint32(_DISORDER)
         return
-    if flags & SYN or not flags & ACK or tests & (_OPENING | _DISORDER) or me["bits"] & EVER_LOCAL or _disordered(me):
+    if (
+        flags & SYN
+        or not flags & ACK
+        or tests & (_OPENING | _STRAY | _DISORDER)
+        or me["bits"] & EVER_LOCAL
+        or _disordered(me)
+    ):
+        return
+    peer = view["ends"][_ONE - np.uint64(me["side"])]
+    if distance(x["seq"], me["snd_nxt"]) > _window(peer):
         return
     # What had left before the RST may come after it; then it has acknowledged no more, and comes soon.
     sure = fresh and not tests & _ANSWERS
