@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import numpy.typing as npt
 
 from processor.index_key import index_key
@@ -22,10 +23,12 @@ from sensor.pcapfile import CaptureFile
 from synfin.errors import UsageError
 from synfin.wire.batch import END_OF_FILE, GOES_ON, Batch, Lane
 from synfin.wire.event import Records
+from synfin.wire.segment import MARK_WANTED
 
 if TYPE_CHECKING:
     from processor.windows import Alert
     from synfin.aggregates import Rules
+    from synfin.packets.selection import Selection
 
 TICK_NS: Final = 1_000_000_000  # how long a live capture is silent before the core hears that time passes
 NAME_MAX: Final = 64  # bytes of a sensor's name
@@ -47,9 +50,14 @@ class Vantage:
         self._lane, self._clock = Lane(sensor, 1, 0), LaneClock()
         self._number = self._dropped = self._said_ns = 0
 
-    def take(self, block: FrameBlock, dropped: int = 0) -> Iterator[Batch]:
-        """The block as a batch, or as several where the clock was set back; `dropped` counts the kernel's drops."""
+    def take(self, block: FrameBlock, dropped: int = 0, wanted: npt.NDArray[np.bool_] | None = None) -> Iterator[Batch]:
+        """The block as a batch, or as several where the clock was set back.
+
+        `dropped` counts the kernel's drops; `wanted` says which frames' segments are to be MARK_WANTED.
+        """
         segments, flows = self.dissector.dissect(block)
+        if wanted is not None:
+            segments["marks"][wanted[segments["frame"] - np.uint32(block.first_frame)]] |= MARK_WANTED
         self._dropped = dropped
         for stretch, times in self._clock.raised(segments["t_ns"]):
             segments["t_ns"][stretch] = times
@@ -99,11 +107,13 @@ class Reading:
         limits: Limits | None = None,
         bpf: str = "",
         rules: "Rules | None" = None,
+        selection: "Selection | None" = None,
     ) -> None:
-        """Read with a capture filter when there is one, and with rules where their alerts are wanted.
+        """Read with a capture filter when there is one, with rules where their alerts are wanted.
 
-        Raises UsageError for a bad filter.
+        A selection says which packets make their connection `wanted`. Raises UsageError for a bad filter.
         """
+        self._selection = selection
         self.alerts: list[Alert] = []  # of the rules, until somebody takes them out
         self._rules = rules
         self.torn: list[str] = []
@@ -124,10 +134,13 @@ class Reading:
             for block in self.capture.blocks():
                 if self._filter:
                     block = replace(block, frames=block.frames[self._filter.mask(block)])  # noqa: PLW2901
-                yield from vantage.take(block)
+                yield from vantage.take(block, wanted=self._wanted(source.path, block))
             yield from vantage.finish(END_OF_FILE)
             if self.capture.torn:
                 self.torn.append(self.capture.torn)
+
+    def _wanted(self, path: str, block: FrameBlock) -> npt.NDArray[np.bool_] | None:
+        return self._selection.mask(path, block) if self._selection else None
 
     def records(self) -> Iterator[Records]:
         """What the core makes of them, in pieces of bounded size; each holds until the next is asked for."""

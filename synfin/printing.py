@@ -89,9 +89,10 @@ class SortedPrinter:
 
 
 class TextPrinter:
-    """One line a connection for a person, some hundred aligned with one another."""
+    """One line a connection for a person, some hundred aligned with one another; `nothing` is said of none."""
 
-    def __init__(self) -> None:
+    def __init__(self, nothing: str = "no TCP connection") -> None:
+        self._nothing = nothing
         self._text = FlowText(style_for(sys.stdout))
         self._held = np.zeros(ALIGNED, FLOW_RECORD)
         self._n = 0
@@ -128,7 +129,7 @@ class TextPrinter:
         """Print what was kept back; say so when there was nothing."""
         self.flush()
         if not self._begun:
-            sys.stderr.write("no TCP connection\n")
+            sys.stderr.write(f"{self._nothing}\n")
 
 
 def _write(lines: npt.NDArray[np.uint8]) -> None:

@@ -58,7 +58,7 @@ from processor.tcp.step import ASSUMED, OBSERVED, segment_end, stamp, step
 from processor.tcp.story import END, EVICTED, IDLE, NO_REASON
 from processor.tcp.tamper import watch_resets
 from processor.tcp.timers import SYN_SENT_NS, expire, state_deadline, stuck_deadline, view_deadline
-from processor.tcp.views import close_view, learn_vantage, open_view, settle
+from processor.tcp.views import close_view, learn_vantage, mark_wanted, open_view, settle
 from processor.tcp.zeek import bad_checksum
 from synfin.compiled import compiled, inner
 from synfin.pools import fetch_ahead
@@ -277,6 +277,7 @@ def _evict(core: Any, queue: Any) -> None:
 def _icmp(core: Any, v: Any, x: Any) -> None:
     """An ICMP error about a segment: it counts against an unanswered SYN alone, RFC 5927."""
     view = core.views[v]
+    mark_wanted(view, x)
     me = view["ends"][side_of(x)]
     if me["state"] != SYN_SENT or distance(x["seq"], me["iss"]) != 0:
         return

@@ -14,6 +14,7 @@ from processor.tcp.layout import (
     STRUCK_OUT,
     TS_OK,
     VIEW_VALID,
+    VIEW_WANTED,
 )
 from processor.tcp.seqnum import distance, plus
 from processor.tcp.signature import signature
@@ -164,6 +165,7 @@ def write_flow(core: Any, view: Any, reason: Any) -> None:
     record["signature"] = signature(view, reason)
     record["end_code"] = end_code(reason, np.int64(record["handshake"]))
     record["alerts"] = view["alerts"]
+    record["wanted"] = 1 if view["marks"] & VIEW_WANTED else 0
     orig = originator(view)
     o, r = view["ends"][orig], view["ends"][_ONE - orig]
     record["syn_count"] = o["syn_count"]

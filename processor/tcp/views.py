@@ -19,6 +19,7 @@ from processor.tcp.layout import (
     VIEW_LIVE,
     VIEW_NEW,
     VIEW_OVER,
+    VIEW_WANTED,
     next_free,
     open_core,
 )
@@ -35,7 +36,7 @@ from processor.tcp.timers import LINGER_NS, view_deadline
 from processor.tcp.zeek import begin_history
 from synfin.compiled import compiled, inner
 from synfin.pools import fetch_ahead
-from synfin.wire.segment import ACK, HIGHER, LOWER, SYN
+from synfin.wire.segment import ACK, HIGHER, LOWER, MARK_WANTED, SYN
 
 _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
@@ -193,8 +194,16 @@ def open_view(core: Any, tuple_row: Any, queue_number: Any, x: Any, gen: Any) ->
 
 
 @inner
+def mark_wanted(view: Any, x: Any) -> None:
+    """Remember that a packet of the view passes the filter of who reads."""
+    if x["marks"] & MARK_WANTED:
+        view["marks"] |= VIEW_WANTED
+
+
+@inner
 def learn_vantage(view: Any, x: Any) -> None:
-    """Which end is the capturing host's, as far as segments have told."""
+    """Which end is the capturing host's, as far as segments have told; and whether who reads wants the view."""
+    mark_wanted(view, x)
     local = np.int64(x["local"])
     if local and np.int64(view["local"]) | local != np.int64(view["local"]):
         view["local"] |= x["local"]

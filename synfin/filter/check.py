@@ -57,7 +57,7 @@ def understand(text: str, *, commas: bool = False) -> Filter:
         raise FilterError(text, (0, len(text)), "it is nested too deep") from None
     check.one_world()
     hints = list(check.hints)
-    return Filter(text, condition, tuple(hints), tuple(name.field for name in check.names))
+    return Filter(text, condition, tuple(hints), tuple(name.field for name in check.names), check.bytewise)
 
 
 def of_flows(made: Filter) -> bool:
@@ -72,6 +72,7 @@ class _Check:
         self.text = text
         self.hints: list[str] = []
         self.names: list[Name] = []
+        self.bytewise = False
 
     def fail(self, at: Stretch, what: str) -> NoReturn:
         raise FilterError(self.text, at, what)
@@ -82,9 +83,9 @@ class _Check:
         packets = [name for name in self.names if not name.field.flow]
         if flows and packets:
             one, other = flows[0].field.name, packets[0].field.name
-            self.fail(
-                packets[0].at, f"{other} is of packets and {one} of whole connections: they cannot stand together"
-            )
+            self.fail(packets[0].at, f"{other} is of packets and {one} of whole connections: they cannot meet")
+        if flows and self.bytewise:
+            self.fail(flows[0].at, f"{flows[0].field.name} is of whole connections, which have no bytes to ask for")
 
     # Conditions
 
@@ -136,6 +137,7 @@ class _Check:
         if isinstance(left, Word):
             self.unknown(left)
         kind = self.kind(left)
+        self.bytewise |= kind in OCTETS
         if kind not in (*OCTETS, Kind.STRING):
             self.fail(
                 left.at, f"{node.operator} works on bytes and texts, and this is {kind.value}; string(…) makes a text"
@@ -199,6 +201,7 @@ class _Check:
                 self.unknown(node)
             return node
         name = Name(node.at, field, node.layers)
+        self.bytewise |= bool(node.layers)
         self.names.append(name)
         return name
 
@@ -222,6 +225,7 @@ class _Check:
             self.fail(
                 of.at, f"this is {self.kind(of).value} and has no bytes to slice; tcp[13] are bytes of the header"
             )
+        self.bytewise = True
         return Slice(node.at, of, node.ranges)
 
     def call(self, node: Call) -> Call:
@@ -237,6 +241,7 @@ class _Check:
         fields = [argument for argument in made if not self.constant(argument)]
         if not lowest <= len(made) <= highest or not fields or not all(takes(self, argument) for argument in fields):
             self.fail(node.at, f"{node.name}() takes {wants}")
+        self.bytewise |= node.name in ("len", "string")
         made = tuple(self.fit(argument, fields[0]) for argument in made)
         for argument in made:
             self.alike(argument.at, fields[0], argument, node.name)
@@ -330,6 +335,7 @@ class _Check:
     def alike(self, at: Stretch, left: Value, right: Value, operator: str) -> None:
         """Refuse to compare what is not of one family."""
         one, other = self.kind(left), self.kind(right)
+        self.bytewise |= one in OCTETS
         if Kind.NONE in (one, other):
             self.alone(at)
         if one is not other and not any(one in family and other in family for family in _FAMILIES):

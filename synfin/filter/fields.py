@@ -127,7 +127,7 @@ def _ip() -> Iterator[Field]:
         return Field(f"ip.{name}", UINT, Head("ip", offset, size, mask, factor), 8 * size, digits)
 
     yield Field("ip", Kind.PROTOCOL, Layer("ip"), flow="v4")
-    yield head("version", 0, 1, 0xF0)
+    yield Field("ip.version", UINT, Derived("ip.version"), 8)  # of IPv6 too
     yield head("hdr_len", 0, 1, 0x0F, factor=4)
     yield head("dsfield", 1, 1, digits=2)
     yield head("dsfield.dscp", 1, 1, 0xFC)

@@ -175,3 +175,4 @@ class Filter:
     condition: Condition
     hints: tuple[str, ...] = ()
     fields: tuple[Field, ...] = ()  # that it names, in their order
+    bytewise: bool = False  # asks for bytes, or for layers by number: only packets have them

@@ -201,6 +201,9 @@ class PacketTable:
     def _vlan_etype(self) -> Values:
         return _ethertypes(self._head(Head("vlan", 2, 2)))
 
+    def _ip_version(self) -> Values:
+        return merged([self._head(Head("ip", 0, 1, 0xF0)), self._head(Head("ipv6", 0, 1, 0xF0))])
+
     def _tcp_len(self) -> Values:
         stack, lengths = self._stacks.tcp()
         return Values(stack.rows, stack.size - lengths, stack.numbers)

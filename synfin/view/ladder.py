@@ -43,6 +43,7 @@ class Packet:
     length: int
     window: int  # scaled
     marks: tuple[str, ...] = ()  # again, keep-alive, window full, bad checksum
+    frame: int = 0  # its number in the capture, from 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,7 @@ class _Reader:
         if window == 0 and not flags & (RST | SYN):
             marks.append("window full")
         ack = _ack(s, peer) if flags & ACK else None
-        return Packet(ENDS[number], flags, seq, ack, int(s["len"]), window, tuple(marks)), missing
+        return Packet(ENDS[number], flags, seq, ack, int(s["len"]), window, tuple(marks), int(s["frame"])), missing
 
 
 def _ack(s: Any, peer: _Side) -> int:

@@ -243,7 +243,7 @@ FLOW_RECORD: Final = np.dtype(
         ("signature", "u1"),  # index into SIGNATURES
         ("end_code", "u1"),  # IPFIX's flowEndReason
         ("revised_n", "u1"),  # rows behind those of `log`: transitions that were told and taken back, at packet_ns
-        ("history_pad", "u1"),
+        ("wanted", "u1"),  # a segment of it was MARK_WANTED; never in the value
         ("ends", ENDPOINT_SUMMARY, (2,)),  # orig, resp
     ]
 )

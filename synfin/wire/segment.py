@@ -92,6 +92,7 @@ MARK_GSO: Final = 0x01  # longer than one wire packet can be: segmentation offlo
 MARK_FRAGMENT: Final = 0x02  # first fragment: flags hold, `len` does not
 MARK_OPTIONS_CUT: Final = 0x04  # the capture's snap length cut the options
 MARK_DUPLICATE: Final = 0x08  # the tap saw this packet twice
+MARK_WANTED: Final = 0x10  # passes the filter of who reads: within one process, in no batch
 
 HOW_UNKNOWN: Final = 0
 HOW_CAPTURE: Final = 1  # the capture's own metadata says sent or received

@@ -9,6 +9,7 @@ import pytest
 from synfin.filter.check import understand
 from synfin.filter.errors import FilterError
 from synfin.filter.fields import FIELDS
+from synfin.filter.kinds import Kind
 from tests.support.filters import passing
 
 CAPTURES = Path(__file__).resolve().parents[2] / "captures"
@@ -167,7 +168,7 @@ ERRORS = [
     ("@tcp.srcport", "@", "not supported"),
     ("ip.src + 1 == 10.0.0.1", "1", "IPv4"),
     ("tcp.connection.syn == 1", "1", "there or not"),
-    ('synfin.conn_state == "SF" && tcp.seq == 0', "tcp.seq", "cannot stand together"),
+    ('synfin.conn_state == "SF" && tcp.seq == 0', "tcp.seq", "cannot meet"),
     (" ", " ", "empty"),
 ]
 
@@ -253,3 +254,8 @@ def test_every_field_can_be_asked_for_and_has_a_name_of_its_protocol():
 def test_the_parser_is_imported_for_a_filter_alone():
     code = "import sys, synfin.read_cli, synfin.embedded; sys.exit('lark' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_of_filters_has_every_field():
+    page = (CAPTURES.parents[1] / "docs" / "filters.md").read_text(encoding="utf-8")
+    assert [name for name, field in FIELDS.items() if field.kind is not Kind.PROTOCOL and f"`{name}`" not in page] == []

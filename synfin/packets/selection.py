@@ -1,0 +1,73 @@
+"""Which packets of captures pass a filter."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from sensor.frames import FrameBlock
+from sensor.pcapfile import CaptureFile
+from synfin.errors import UsageError
+from synfin.filter.fields import Field, Option, Stream
+from synfin.filter.masks import mask
+from synfin.filter.tree import Filter
+from synfin.filter.values import Index, Mask
+from synfin.packets.table import Context, PacketTable
+
+_ENDS: Final = "completeness"  # what only the end of a capture tells
+
+
+def needs_streams(fields: Iterable[Field]) -> bool:
+    """Whether connections must be followed for these fields."""
+    return any(
+        isinstance(field.source, Stream) or (isinstance(field.source, Option) and field.source.relative)
+        for field in fields
+    )
+
+
+def _needs_the_end(fields: Iterable[Field]) -> bool:
+    return any(isinstance(field.source, Stream) and field.source.column == _ENDS for field in fields)
+
+
+def completeness(path: str) -> Index:
+    """The completeness of each stream of a capture. UsageError for one that cannot be read twice."""
+    if path == "-":
+        raise UsageError("tcp.completeness takes two readings, so standard input cannot have it")
+    context = Context()
+    for block in CaptureFile(path).blocks():
+        context.table(block, streams=True)
+    return context.streams.completeness
+
+
+class Tables:
+    """The tables of captures that are read block by block, one capture after the other."""
+
+    def __init__(self, fields: Iterable[Field]) -> None:
+        self._fields = tuple(fields)
+        self._streams = needs_streams(self._fields)
+        self._path: str | None = None
+        self._context = Context()
+
+    def of(self, path: str, block: FrameBlock) -> PacketTable:
+        """The table of a capture's next block; the first block of a capture begins it anew."""
+        if self._path != path or not block.first_frame:
+            self._path = path
+            self._context = Context(completeness(path) if _needs_the_end(self._fields) else None)
+        return self._context.table(block, streams=self._streams)
+
+
+class Selection:
+    """A filter over the packets of captures."""
+
+    def __init__(self, made: Filter) -> None:
+        self._made = made
+        self._tables = Tables(made.fields)
+
+    def mask(self, path: str, block: FrameBlock) -> Mask:
+        """Which frames of a capture's next block pass."""
+        return mask(self._made, self._tables.of(path, block))
+
+
+def tables(path: str, fields: Iterable[Field]) -> Iterator[tuple[FrameBlock, PacketTable]]:
+    """The blocks of a capture with their tables."""
+    made = Tables(fields)
+    for block in CaptureFile(path).blocks():
+        yield block, made.of(path, block)
