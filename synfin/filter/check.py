@@ -243,7 +243,7 @@ class _Check:
             self.fail(node.at, f"{node.name}() takes {wants}")
         self.bytewise |= node.name in ("len", "string")
         made = tuple(self.fit(argument, fields[0]) for argument in made)
-        for argument in made:
+        for argument in made[1:]:
             self.alike(argument.at, fields[0], argument, node.name)
         return Call(node.at, node.name, made)
 

@@ -79,7 +79,7 @@ class Values:
 def merged(parts: list[Values]) -> Values:
     """The values of several fields, as one."""
     first = parts[0]
-    if all(part.rows is first.rows for part in parts) and first.rows is not None:
+    if all(part.rows is first.rows for part in parts):
         data = np.stack([np.asarray(part.data) for part in parts], 1)
         n = len(parts)
         return Values(np.repeat(first.rows, n), data.reshape(-1, *data.shape[2:]), np.repeat(first.layers, n))

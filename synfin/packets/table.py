@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sensor.frames import FrameBlock
 from sensor.layers import LAYERS
 from synfin.filter.fields import FIELDS, Derived, Field, Frame, Head, Layer, OneOf, Option, Stream
-from synfin.filter.kinds import Kind
+from synfin.filter.kinds import NUMBERS, Kind
 from synfin.filter.show import shown
 from synfin.filter.values import Index, Octets, Values, merged, objects
 from synfin.packets.stacks import TCP_HEAD, Stack, Stacks
@@ -108,7 +108,7 @@ class PacketTable:
         found = self.values(field)
         if isinstance(found.data, Octets):
             return found
-        size = {Kind.STRING: 0, Kind.TIME: 8, Kind.DURATION: 8}.get(field.kind, (field.bits + 7) // 8)
+        size = (field.bits + 7) // 8 if field.kind in NUMBERS else 0  # as Wireshark has it
         lengths = np.full(len(found.rows), size)
         if field.kind is Kind.STRING:
             lengths = np.fromiter(

@@ -13,6 +13,7 @@ from synfin.filter.values import Octets
 ORDER = ["==", "!=", ">", ">=", "<", "<=", "eq", "ne", "gt", "ge", "lt", "le", "===", "!==", "~=", "any_eq", "all_ne"]
 FIELDS_OF_PACKETS = [field for field in FIELDS.values() if not isinstance(field.source, Flow)]
 NUMBERS = (Kind.UINT, Kind.INT)
+LENGTHS = [0, 1, 2, 4, 12, 20, 40]
 WORDS = ["GET", "HTTP/1.0", "Content", "a", "\\x00", "\\r\\n", "E"]
 PATTERNS = ["get", "^GET", "HTTP/1\\\\.[01]", "(?-i)get", "[[:digit:]]*", "content$", "^$", "\\\\x00\\\\x00", "T+P"]
 
@@ -158,8 +159,8 @@ class Maker:
         number = self.field(Kind.UINT)
         return self.chance.choice(
             [
-                f"len({self.field(Kind.BYTES, Kind.STRING, Kind.PROTOCOL).name}) > {self.chance.randrange(60)}",
-                f"count({self._valued().name}) {self.chance.choice(['==', '>', '<='])} {self.chance.randrange(3)}",
+                f"len({self.field().name}) {self.chance.choice(['==', '>'])} {self.chance.choice(LENGTHS)}",
+                f"count({self.field().name}) {self.chance.choice(['==', '>', '<='])} {self.chance.randrange(3)}",
                 f"max({number.name}, {self.chance.randrange(255)}) >= {self.chance.choice(self.seen(number) or [1])}",
                 f"min({number.name}) < {self.chance.choice(self.seen(number) or [1])}",
                 f'string({number.name}) matches "{self.chance.randrange(10)}$"',
