@@ -281,10 +281,8 @@ def _icmp(core: Any, v: Any, x: Any) -> None:
     me = view["ends"][side_of(x)]
     if me["state"] != SYN_SENT or distance(x["seq"], me["iss"]) != 0:
         return
-    too_big = (
-        x["icmp_code"] == ICMP_FRAGMENTATION_NEEDED if view["family"] == 4 else x["icmp_type"] == ICMP6_PACKET_TOO_BIG
-    )
-    if too_big:
+    v4 = view["family"] == 4
+    if x["icmp_code"] == ICMP_FRAGMENTATION_NEEDED if v4 else x["icmp_type"] == ICMP6_PACKET_TOO_BIG:
         return
     work = begin(core, view)
     stamp(work, x["t_ns"], x["t_ns"], 0, OBSERVED if me["bits"] & EVER_LOCAL else ASSUMED)
