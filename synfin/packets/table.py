@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sensor.frames import FrameBlock
 from sensor.layers import LAYERS
 from synfin.filter.fields import FIELDS, Derived, Field, Frame, Head, Layer, OneOf, Option, Stream
-from synfin.filter.kinds import NUMBERS, Kind
+from synfin.filter.kinds import NUMBERS, SLICED, Kind
 from synfin.filter.show import shown
 from synfin.filter.values import Index, Octets, Values, merged, objects
 from synfin.packets.stacks import TCP_HEAD, Stack, Stacks
@@ -93,7 +93,7 @@ class PacketTable:
         if isinstance(source, OneOf):
             parts = [self.octets(FIELDS[name]) for name in source.names]
             return _merged_octets(parts)
-        if isinstance(source, Head):
+        if isinstance(source, Head) and field.kind in SLICED:
             stack = self._stacks.having(source.layer, source.offset + source.size)
             first = stack.at + source.offset
             return Values(stack.rows, Octets(self._buffer, first, first + source.size), stack.numbers)
