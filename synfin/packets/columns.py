@@ -13,7 +13,7 @@ from synfin.filter.kinds import Kind
 from synfin.filter.masks import mask
 from synfin.filter.show import shown
 from synfin.filter.tree import Filter
-from synfin.filter.values import objects
+from synfin.filter.values import Index, objects
 from synfin.packets.selection import Tables
 from synfin.packets.table import PacketTable
 
@@ -43,14 +43,17 @@ def rows(capture: CaptureFile, fields: list[Field], made: Filter | None) -> Iter
     for block in capture.blocks():
         table = tables.of(capture.path, block)
         keep = np.flatnonzero(mask(made, table)) if made else np.arange(table.size)
-        columns = [_column(table, field) for field in fields]
+        if not len(keep):
+            continue
+        columns = [_column(table, field, keep) for field in fields]
         for row in keep.tolist():
             yield [column.get(row, "") for column in columns]
 
 
-def _column(table: PacketTable, field: Field) -> dict[int, str]:
-    """The text of each packet that has the field."""
+def _column(table: PacketTable, field: Field, keep: Index) -> dict[int, str]:
+    """The text of each of some packets that has the field."""
     found = table.values(field)
+    found = found.take(np.isin(found.rows, keep))
     texts: dict[int, str] = {}
     for row, text in zip(found.rows.tolist(), shown(field, objects(found.data)), strict=True):
         texts[row] = f"{texts[row]}{BETWEEN_VALUES}{text}" if row in texts else text

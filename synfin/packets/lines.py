@@ -18,8 +18,9 @@ from synfin.filter.fields import FIELDS
 from synfin.filter.kinds import NS
 from synfin.filter.masks import mask
 from synfin.filter.records import wanted
+from synfin.filter.show import shown
 from synfin.filter.tree import Filter
-from synfin.filter.values import objects
+from synfin.filter.values import Index, objects
 from synfin.packets.selection import Tables
 from synfin.packets.table import PacketTable
 from synfin.view.ladder import Packet, build
@@ -99,20 +100,24 @@ def lines(capture: CaptureFile, made: Filter | None, said: dict[int, Said], styl
     for block in capture.blocks():
         table = tables.of(capture.path, block)
         keep = np.flatnonzero(mask(made, table)) if made else np.arange(table.size)
-        inner, outer = ({name: _column(table, name, last) for name in _SHOWN} for last in (True, False))
+        if not len(keep):
+            continue
+        inner, outer = ({name: _column(table, name, keep, last) for name in _SHOWN} for last in (True, False))
         for row in keep.tolist():
             packet = said.get(row + block.first_frame)
             columns = inner if packet else outer  # an ICMP error is not what it quotes
             yield _line({name: column.get(row) for name, column in columns.items()}, packet, style)
 
 
-def _column(table: PacketTable, name: str, last: bool) -> dict[int, Any]:
-    """The value of a field in each packet, of the innermost layer that has one, or the outermost."""
+def _column(table: PacketTable, name: str, keep: Index, last: bool) -> dict[int, Any]:
+    """The value of a field in each of some packets, of the innermost layer that has one, or the outermost."""
     field = FIELDS[name]
+    found = table.values(field)
+    found = found.take(np.isin(found.rows, keep))
     if name in _OTHERS:
-        return dict.fromkeys(table.values(field).rows.tolist(), True)
-    found = table.texts(field) if name.startswith("ip") else table.values(field)
-    cells = list(zip(found.rows.tolist(), objects(found.data), strict=True))
+        return dict.fromkeys(found.rows.tolist(), True)
+    data = objects(found.data)
+    cells = list(zip(found.rows.tolist(), shown(field, data) if name.startswith("ip") else data, strict=True))
     return dict(cells if last else cells[::-1])
 
 
