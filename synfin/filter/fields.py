@@ -60,6 +60,13 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Analysis:
+    """Of Wireshark's analysis of sequence numbers, see `synfin.packets.analysis`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Derived:
     """What `synfin.packets` makes from several of the above."""
 
@@ -80,7 +87,7 @@ class Flow:
     column: str
 
 
-Source: TypeAlias = Layer | Frame | Head | Option | Stream | Derived | OneOf | Flow
+Source: TypeAlias = Layer | Frame | Head | Option | Stream | Analysis | Derived | OneOf | Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +226,45 @@ def _tcp() -> Iterator[Field]:
         yield Field(f"tcp.connection.{name}", NONE, Stream(name))
 
 
+ANALYSIS_LABELS: Final = (
+    "retransmission",
+    "fast_retransmission",
+    "spurious_retransmission",
+    "out_of_order",
+    "lost_segment",
+    "ack_lost_segment",
+    "keep_alive",
+    "keep_alive_ack",
+    "duplicate_ack",
+    "zero_window",
+    "zero_window_probe",
+    "zero_window_probe_ack",
+    "window_update",
+    "window_full",
+    "reused_ports",
+)
+ANALYSIS_FAST_OPEN: Final = ("tfo_syn", "tfo_ack", "tfo_ignored")
+ANALYSIS_NUMBERS: Final = (
+    "acks_frame",
+    "duplicate_ack_num",
+    "duplicate_ack_frame",
+    "rto_frame",
+    "bytes_in_flight",
+    "push_bytes_sent",
+)
+ANALYSIS_TIMES: Final = ("ack_rtt", "rto", "initial_rtt")
+
+
+def _analysis() -> Iterator[Field]:
+    yield Field("tcp.analysis", NONE, Analysis(""))
+    for name in ("flags", *ANALYSIS_LABELS, *ANALYSIS_FAST_OPEN):
+        yield Field(f"tcp.analysis.{name}", NONE, Analysis(name))
+    for name in ANALYSIS_NUMBERS:
+        yield Field(f"tcp.analysis.{name}", UINT, Analysis(name))
+    for name in ANALYSIS_TIMES:
+        yield Field(f"tcp.analysis.{name}", Kind.DURATION, Analysis(name))
+
+
 def _tcp_options() -> Iterator[Field]:
     yield Field("tcp.options", BYTES, Derived("tcp.options"))
     yield Field("tcp.options.mss_val", UINT, Option(2, 2, 2, at_least=4), 16)
@@ -250,14 +296,13 @@ def _synfin() -> Iterator[Field]:
 
 
 def _table() -> Iterator[Field]:
-    for part in (_frame, _link, _ip, _ipv6, _beside_tcp, _tcp, _tcp_options, _synfin):
+    for part in (_frame, _link, _ip, _ipv6, _beside_tcp, _tcp, _analysis, _tcp_options, _synfin):
         yield from part()
 
 
 FIELDS: Final[dict[str, Field]] = {field.name: field for field in _table()}
 # What Wireshark has and a filter here has not yet; said instead of "no such field".
 BEYOND: Final = (
-    "tcp.analysis",
     "tcp.options",
     "tcp.checksum",
     "tcp.ack.nonzero",

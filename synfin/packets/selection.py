@@ -6,35 +6,36 @@ from typing import Final
 from sensor.frames import FrameBlock
 from sensor.pcapfile import CaptureFile
 from synfin.errors import UsageError
-from synfin.filter.fields import Field, Option, Stream
+from synfin.filter.fields import Analysis, Field, Option, Stream
 from synfin.filter.masks import mask
 from synfin.filter.tree import Filter
-from synfin.filter.values import Index, Mask
+from synfin.filter.values import Mask
+from synfin.packets.streams import Streams
 from synfin.packets.table import Context, PacketTable
 
-_ENDS: Final = "completeness"  # what only the end of a capture tells
+_ENDS: Final = ("tcp.completeness", "tcp.analysis.initial_rtt")  # what only the end of a capture tells
 
 
 def needs_streams(fields: Iterable[Field]) -> bool:
     """Whether connections must be followed for these fields."""
     return any(
-        isinstance(field.source, Stream) or (isinstance(field.source, Option) and field.source.relative)
+        isinstance(field.source, Stream | Analysis) or (isinstance(field.source, Option) and field.source.relative)
         for field in fields
     )
 
 
 def _needs_the_end(fields: Iterable[Field]) -> bool:
-    return any(isinstance(field.source, Stream) and field.source.column == _ENDS for field in fields)
+    return any(field.name in _ENDS for field in fields)
 
 
-def completeness(path: str) -> Index:
-    """The completeness of each stream of a capture. UsageError for one that cannot be read twice."""
+def finals(path: str) -> Streams:
+    """The streams of a capture after its last packet. UsageError for one that cannot be read twice."""
     if path == "-":
-        raise UsageError("tcp.completeness takes two readings, so standard input cannot have it")
+        raise UsageError(f"{' and '.join(_ENDS)} take two readings, so standard input cannot have them")
     context = Context()
     for block in CaptureFile(path).blocks():
         context.table(block, streams=True)
-    return context.streams.completeness
+    return context.streams
 
 
 class Tables:
@@ -50,7 +51,7 @@ class Tables:
         """The table of a capture's next block; the first block of a capture begins it anew."""
         if self._path != path or not block.first_frame:
             self._path = path
-            self._context = Context(completeness(path) if _needs_the_end(self._fields) else None)
+            self._context = Context(finals(path) if _needs_the_end(self._fields) else None)
         return self._context.table(block, streams=self._streams)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfin.compiled import compiled, leaf
+from synfin.packets.analysis import ANALYSED, FLIGHT, FREE, REUSED_PORTS, SENT, analyse, begin_flight
 
 SEEN: Final = np.dtype(  # of a TCP header, what this page needs
     [
@@ -21,6 +22,9 @@ SEEN: Final = np.dtype(  # of a TCP header, what this page needs
         ("window", "<u8"),
         ("len", "<u8"),
         ("shift", "<i8"),  # of its window scale option, -1 without
+        ("cookie", "<u8"),  # whether it has one for fast open
+        ("sacked", "<u8"),  # bytes in its SACK blocks
+        ("frame", "<u8"),
         ("side", "<u8"),  # 0 the lower end sent it, 1 the higher
         ("quoted", "<u8"),  # an ICMP error has it
     ]
@@ -42,7 +46,16 @@ TOLD: Final = np.dtype(  # the answer
 )
 END: Final = np.dtype([("base", "<u8"), ("known", "<u8"), ("shift", "<i8")])
 STREAM: Final = np.dtype(
-    [("first_ns", "<i8"), ("last_ns", "<i8"), ("completeness", "<u8"), ("closer", "<u8"), ("ends", END, (2,))]
+    [
+        ("first_ns", "<i8"),
+        ("last_ns", "<i8"),
+        ("syn_ns", "<i8"),  # of the last SYN
+        ("round_trip_ns", "<i8"),  # from it to the first acknowledgment of its SYN,ACK
+        ("completeness", "<u8"),
+        ("closer", "<u8"),
+        ("ends", END, (2,)),
+        ("flights", FLIGHT, (2,)),
+    ]
 )
 UNKNOWN_SHIFT: Final = -1
 NO_SCALING: Final = -2
@@ -77,7 +90,10 @@ def _begin(streams: Any, s: Any, x: Any) -> None:
     stream["last_ns"] = x["t_ns"]
     stream["completeness"] = _U0
     stream["closer"] = _U0
+    stream["syn_ns"] = 0
+    stream["round_trip_ns"] = 0
     for i in range(2):
+        begin_flight(stream["flights"][np.uint64(i)])
         end = stream["ends"][np.uint64(i)]
         end["base"] = _U0
         end["known"] = _U0
@@ -92,7 +108,7 @@ def _anew(stream: Any, x: Any) -> Any:
     me = stream["ends"][x["side"]]
     if me["known"] == _U0:
         return False
-    return me["base"] != x["seq"] or stream["completeness"] & (_C_RST | _C_FIN) != _U0
+    return me["base"] != x["seq"]
 
 
 @leaf
@@ -112,6 +128,10 @@ def _learn(stream: Any, x: Any) -> None:
         me["shift"] = NO_SCALING
         peer["shift"] = NO_SCALING
     stream["completeness"] |= _completeness(x)
+    if syn and not ack:
+        stream["syn_ns"] = x["t_ns"]
+    elif ack and not syn and not stream["round_trip_ns"] and stream["syn_ns"]:
+        stream["round_trip_ns"] = x["t_ns"] - stream["syn_ns"]
 
 
 @leaf
@@ -138,16 +158,20 @@ def _tell(stream: Any, x: Any, told: Any) -> None:
 
 
 @compiled
-def follow(seen: Any, told: Any, current: Any, streams: Any, n: Any) -> Any:
-    """Answer a TOLD for each SEEN; how many streams there are then, of which there were n.
+def follow(seen: Any, answers: Any, current: Any, streams: Any, waiting: Any, n: Any) -> Any:
+    """Answer a TOLD and an ANALYSED for each SEEN; how many streams there are then, of which there were n.
 
-    `current` holds 1 + the stream of each tuple, 0 for none yet; `streams` has room for one more with each row.
+    `current` holds 1 + the stream of each tuple, 0 for none yet; `streams` and the SENT of `waiting` (SENT[], FREE[1])
+    have room for one more with each row.
     """
+    told, analysed = answers
+    sent, free = waiting
     for k in range(len(seen)):
         i = np.uint64(k)
         x, answer = seen[i], told[i]
         s = current[x["tuple"]]
         if s == _U0 or _anew(streams[s - _U1], x):
+            analysed[i]["flags"] = REUSED_PORTS if s != _U0 else _U0
             _begin(streams, n, x)
             n += _U1
             s = n
@@ -160,6 +184,9 @@ def follow(seen: Any, told: Any, current: Any, streams: Any, n: Any) -> Any:
         if x["quoted"] == _U0:
             _learn(stream, x)
             _tell(stream, x, answer)
+            me, peer = stream["flights"][x["side"]], stream["flights"][_U1 - x["side"]]
+            known = stream["ends"][_U1 - x["side"]]["shift"], stream["round_trip_ns"]
+            analyse(me, peer, known, x, analysed[i], (sent, free[_U0]))
         else:
             answer["seq"] = x["seq"]
             answer["nxtseq"] = x["seq"]
@@ -179,19 +206,32 @@ class Streams:
         self._numbers: dict[bytes, int] = {}
         self._current = np.zeros(64, np.uint64)
         self._streams = np.zeros(64, STREAM)
+        self._sent, self._free = np.zeros(64, SENT), np.zeros(1, FREE)
+        self._free["head"] = 1
         self._n = 0
 
-    def follow(self, keys: npt.NDArray[np.uint8], seen: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        """TOLD of each SEEN, whose `tuple` is filled in here; `keys` are uint8[n, 36], both ends in a fixed order."""
+    def follow(
+        self, keys: npt.NDArray[np.uint8], seen: npt.NDArray[np.void]
+    ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
+        """TOLD and ANALYSED of each SEEN, whose `tuple` is filled in here.
+
+        `keys` are uint8[n, 36], both ends in a fixed order.
+        """
         whole = np.ascontiguousarray(keys).view(np.dtype((np.void, keys.shape[1]))).ravel()
         found, places = np.unique(whole, return_inverse=True)
         numbers = [self._numbers.setdefault(key.tobytes(), len(self._numbers)) for key in found]
         seen["tuple"] = np.array(numbers, np.uint64)[places] if len(found) else 0
         self._current = _with_room(self._current, len(self._numbers))
         self._streams = _with_room(self._streams, self._n + len(seen))
-        told = np.zeros(len(seen), TOLD)
-        self._n = int(follow(seen, told, self._current, self._streams, np.uint64(self._n)))
-        return told
+        self._sent = _with_room(self._sent, int(self._free["used"][0]) + len(seen) + 2)
+        answers = np.zeros(len(seen), TOLD), np.zeros(len(seen), ANALYSED)
+        self._n = int(follow(seen, answers, self._current, self._streams, (self._sent, self._free), np.uint64(self._n)))
+        return answers
+
+    @property
+    def round_trips(self) -> npt.NDArray[np.int64]:
+        """Of each stream's handshake, in ns; 0 where there was none."""
+        return self._streams["round_trip_ns"][: self._n].copy()
 
     @property
     def completeness(self) -> npt.NDArray[np.int64]:

@@ -8,12 +8,13 @@ import numpy.typing as npt
 
 from sensor.frames import FrameBlock
 from sensor.layers import LAYERS
-from synfin.filter.fields import FIELDS, Derived, Field, Frame, Head, Layer, OneOf, Option, Stream
+from synfin.filter.fields import FIELDS, Analysis, Derived, Field, Frame, Head, Layer, OneOf, Option, Stream
 from synfin.filter.kinds import NUMBERS, SLICED, Kind
 from synfin.filter.show import shown
 from synfin.filter.values import Index, Octets, Values, merged, objects
+from synfin.packets.analysis import ANALYSED, LABELS, SUSPECTED
 from synfin.packets.stacks import TCP_HEAD, Stack, Stacks
-from synfin.packets.streams import SEEN, Streams
+from synfin.packets.streams import SEEN, TOLD, Streams
 from synfin.wire.segment import ACK as ACK_FLAG
 from synfin.wire.segment import FIN, RST, SYN
 
@@ -28,13 +29,17 @@ _CONNECTION: Final = {  # bits of the flags, and what they must be
     "rst": (RST, RST),
     "fin": (FIN, FIN),
 }
+_TFO: Final = 34  # options: RFC 7413, and before it had that number
+_EXPERIMENT: Final = 254
+_EXPERIMENT_TFO: Final = 0xF989
+_REPEATED: Final = sum(1 << LABELS.index(f"{kind}retransmission") for kind in ("", "fast_", "spurious_"))
 Rows = npt.NDArray[np.void]
 
 
 class Context:
     """What a capture's earlier packets say about its later ones. `finals`: see PacketTable."""
 
-    def __init__(self, finals: Index | None = None) -> None:
+    def __init__(self, finals: Streams | None = None) -> None:
         self.first_ns: int | None = None
         self.last_ns = 0
         self.streams = Streams()
@@ -55,17 +60,18 @@ class Context:
 class PacketTable:
     """Gives the values of fields for the frames of a block.
 
-    `finals` is the completeness of every stream at the end of the capture, from a reading before this one.
+    `finals` are the streams at the end of the capture, from a reading before this one.
     """
 
-    def __init__(self, block: FrameBlock, times: tuple[int, int], finals: Index | None) -> None:
+    def __init__(self, block: FrameBlock, times: tuple[int, int], finals: Streams | None) -> None:
         self._block = block
         self._buffer = block.buffer
         self._first_ns, self._before_ns = times
         self._finals = finals
         self._stacks = Stacks(block)
         self._known: dict[str, Values] = {}
-        self._told: Rows = np.zeros(0, SEEN)
+        self._told: Rows = np.zeros(0, TOLD)
+        self._analysed: Rows = np.zeros(0, ANALYSED)
         self._streamed = self._stacks.stack("tcp").take(slice(0, 0))
 
     @property
@@ -133,6 +139,8 @@ class PacketTable:
             return self._option(source, field)
         if isinstance(source, Stream):
             return self._stream(source.column)
+        if isinstance(source, Analysis):
+            return self._analysis(source.name)
         assert isinstance(source, Derived), field.name
         return self._derived(source.name)
 
@@ -226,18 +234,24 @@ class PacketTable:
         texts = np.array([_flag_text(int(flags)) for flags in numbers], object)
         return Values(found.rows, texts[places] if len(texts) else np.empty(0, object), found.layers)
 
-    def _option(self, source: Option, field: Field) -> Values:
+    def _places_of(self, source: Option) -> tuple[Index, Index, Index]:
+        """Where an option's values are, how long the options that have them, and whose they are."""
         kinds, at, lengths, owners = self._stacks.options()
-        stack, _ = self._stacks.tcp(quoted=True)
         mine = (kinds == source.kind) & (lengths >= source.at_least)
         at, lengths, owners = at[mine], lengths[mine], owners[mine]
-        if field.kind is Kind.BYTES:
-            return Values(stack.rows[owners], Octets(self._buffer, at, at + lengths), stack.numbers[owners])
         if source.step:
             times = np.maximum((lengths - 2) // source.step, 0)
             nth = np.arange(int(times.sum())) - np.repeat(np.cumsum(times) - times, times)
-            at, owners = np.repeat(at, times) + nth * source.step, np.repeat(owners, times)
-        value = self._stacks.number(at + source.offset, source.size)
+            at = np.repeat(at, times) + nth * source.step
+            lengths, owners = np.repeat(lengths, times), np.repeat(owners, times)
+        return at + source.offset, lengths, owners
+
+    def _option(self, source: Option, field: Field) -> Values:
+        stack, _ = self._stacks.tcp(quoted=True)
+        at, lengths, owners = self._places_of(source)
+        if field.kind is Kind.BYTES:
+            return Values(stack.rows[owners], Octets(self._buffer, at, at + lengths), stack.numbers[owners])
+        value = self._stacks.number(at, source.size)
         if source.mask:
             value = (value & source.mask) >> ((source.mask & -source.mask).bit_length() - 1)
         if source.relative:
@@ -259,7 +273,11 @@ class PacketTable:
         seen["quoted"] = quoted
         seen["shift"] = self._shifts(stack)
         keys, seen["side"] = self._keys(stack)
-        self._streamed, self._told = stack, streams.follow(keys, seen)
+        seen["frame"] = self._frame_number()[stack.rows]
+        seen["cookie"][self._cookies()] = 1
+        seen["sacked"] = self._sacked(len(seen))
+        self._streamed = stack
+        self._told, self._analysed = streams.follow(keys, seen)
 
     def _shifts(self, stack: Stack) -> Index:
         result = np.full(len(stack.rows), -1)
@@ -303,8 +321,42 @@ class PacketTable:
             chosen = own & (flags & SYN == 0)
         data = told[column]
         if column == "completeness" and self._finals is not None:
-            data = self._finals[told["stream"]]
+            data = self._finals.completeness[told["stream"]]
         return Values(stack.rows[chosen], data[chosen], stack.numbers[chosen])
+
+    def _sacked(self, n: int) -> Index:
+        """Bytes in the SACK blocks of each TCP header."""
+        at, _, owners = self._places_of(Option(5, 2, 8, 8))
+        blocks = (self._stacks.number(at + 4, 4) - self._stacks.number(at, 4)) & 0xFFFFFFFF
+        result = np.zeros(n, np.int64)
+        np.add.at(result, owners, blocks)
+        return result
+
+    def _cookies(self) -> Index:
+        """TCP headers with a cookie for fast open, by the option's number or by that which it had as an experiment."""
+        kinds, at, lengths, owners = self._stacks.options()
+        experiment = (kinds == _EXPERIMENT) & (lengths > 4)
+        experiment[experiment] = self._stacks.number(at[experiment] + 2, 2) == _EXPERIMENT_TFO
+        with_cookie: Index = owners[((kinds == _TFO) & (lengths > 2)) | experiment]
+        return with_cookie
+
+    def _analysis(self, name: str) -> Values:
+        stack, found = self._streamed, self._analysed
+        some = found["acks_frame"] != 0
+        some |= (found["flags"] & SUSPECTED != 0) | (found["bytes_in_flight"] != 0) | (found["push_bytes_sent"] != 0)
+        if name == "initial_rtt":
+            assert self._finals is not None
+            times = self._finals.round_trips[self._told["stream"]]
+            some &= times != 0
+            return Values(stack.rows[some], times[some], stack.numbers[some])
+        if name in LABELS or name == "flags":
+            mask = {"flags": SUSPECTED, "retransmission": _REPEATED}.get(name) or 1 << LABELS.index(name)
+            there = _there(stack.take(found["flags"] & mask != 0))
+            return merged([there, there]) if name == "duplicate_ack" else there  # Wireshark shows it in two places
+        if not name:
+            return _there(stack.take(some))
+        some = (found[name] != 0) & (found["rto"] != 0 if name == "rto_frame" else True)
+        return Values(stack.rows[some], found[name][some].astype(np.int64), stack.numbers[some])
 
 
 def _there(stack: Stack) -> Values:

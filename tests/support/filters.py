@@ -13,7 +13,7 @@ def tables(path):
     before = Context()
     for block in CaptureFile(path).blocks():
         before.table(block, streams=True)
-    context = Context(before.streams.completeness)
+    context = Context(before.streams)
     for block in CaptureFile(path).blocks():
         yield context.table(block, streams=True), block.first_frame + 1
 

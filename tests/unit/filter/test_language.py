@@ -133,7 +133,7 @@ ERRORS = [
     ("tcp.flags.rst == 1", "tcp.flags.rst", "did you mean tcp.flags.reset?"),
     ("tcp.prot == 1", "tcp.prot", "did you mean tcp.port?"),
     ("ip.adr == 10.0.0.1", "ip.adr", "did you mean ip.addr?"),
-    ("tcp.analysis.flags", "tcp.analysis.flags", "Wireshark's"),
+    ("tcp.pdu.size == 1", "tcp.pdu.size", "Wireshark's"),
     ("tcp.flags.syn == true", "true", "True, False"),
     ("tcp.port == 70000", "70000", "65535"),
     ("tcp.port == -1", "-1", "lowest value is 0"),
