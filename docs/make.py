@@ -77,7 +77,7 @@ stands a story of it: who sends what to whom, and to the right what the two endp
 
 Each event has an `id` that is the same after every replay, the time `ts_ns` of the packet or timer that raised it, its
 `certainty`, and as `evidence` the packets that it rests on. `./run schema event` prints the JSON Schema. An `alert.…`
-also goes to the topic `synfin.alerts.v1`.
+also goes to the topic `synfin.alerts.v1`, and behind it, with the same key, what takes it back.
 
 | kind | severity |
 |---|---|

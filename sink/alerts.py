@@ -1,5 +1,7 @@
 """Alerts to their own topic. The processor decides which events are alerts; the type in the header says so.
 
+What takes an alert back, an event `revised`, goes there too, behind it: under the same key.
+
 An alert keeps the `ce_id` of its event, and so it is the same however often it is sent. It is acknowledged by the
 broker before the journal moves: after a crash in between it is sent again, and readers drop it by that id.
 """
@@ -13,6 +15,9 @@ ID_HEADER: Final = "ce_id"
 TYPE_HEADER: Final = "ce_type"
 
 _RULE: Final = re.compile(rb"(?:[a-z0-9_]+\.)*?(alert\.[a-z0-9_]+(?:\.[a-z0-9_]+)*)")
+_REVISED: Final = re.compile(rb"(?:[a-z0-9_]+\.)*revised")
+# No text within a JSON string has an unescaped quote, so this is the record's own key. Ids: view, kind, number.
+_CORRECTS: Final = re.compile(rb',"corrects":"[0-9a-f]+/(alert\.[a-z0-9_]+(?:\.[a-z0-9_]+)*)/[0-9]+"')
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -53,9 +58,11 @@ def header(headers: Headers | None, name: str) -> bytes | None:
     return None
 
 
-def rule_of(event_type: bytes | None) -> bytes | None:
-    """Name the rule by which an event is an alert, from its type; None for any other event."""
-    match = _RULE.fullmatch(event_type) if event_type is not None else None
+def rule_of(event_type: bytes | None, value: bytes) -> bytes | None:
+    """Name the rule by which an event is an alert, or takes one back; None for any other event."""
+    if event_type is None:
+        return None
+    match = _CORRECTS.search(value) if _REVISED.fullmatch(event_type) else _RULE.fullmatch(event_type)
     return match[1] if match else None
 
 

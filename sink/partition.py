@@ -267,7 +267,7 @@ class PartitionLog:
         return value
 
     def _alert(self, record: Record, value: bytes) -> None:
-        rule = rule_of(header(record.headers, TYPE_HEADER))
+        rule = rule_of(header(record.headers, TYPE_HEADER), value)
         if rule is None:
             return
         alert = alert_of(rule, record.key, value, record.headers)

@@ -1,5 +1,6 @@
 import threading
 
+import orjson
 import pytest
 
 from sink.alerts import Alert, alert_of, header, rule_of
@@ -30,7 +31,23 @@ ALERT = Alert(b"alert.x/1:abc", b"{}", b"view/alert.x/0", b"synfin.alert.x")
     ],
 )
 def test_the_type_in_the_header_says_what_is_an_alert(event_type, rule):
-    assert rule_of(event_type) == rule
+    assert rule_of(event_type, b"{}") == rule
+
+
+@pytest.mark.parametrize(
+    ("corrects", "rule"),
+    [
+        ("0a1b/alert.abnormal_teardown/0", b"alert.abnormal_teardown"),
+        ("0a1b/alert.tamper/12", b"alert.tamper"),
+        ("0a1b/teardown.abort/0", None),
+        ('x","corrects":"0a/alert.x/0', None),
+        ("alert.x", None),
+    ],
+)
+def test_what_takes_an_alert_back_goes_where_the_alert_went(corrects, rule):
+    value = orjson.dumps({"kind": "revised", "corrects": corrects})
+    assert rule_of(b"synfin.revised", value) == rule
+    assert rule_of(b"synfin.teardown.abort", value) is None
 
 
 def test_an_alert_keeps_the_id_and_value_of_its_event_and_is_keyed_by_rule_and_group():
