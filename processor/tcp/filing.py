@@ -101,6 +101,7 @@ for _state, _name in (
     (LAST_ACK, "last_ack"),
 ):
     KIND_OF_STUCK[_state] = EVENT_KINDS.index(f"stuck.{_name}")
+KIND_RECOVERED: Final = EVENT_KINDS.index("halfopen.recovered")
 FIN_REPEATS_MIN: Final = 3
 DEBUG: Final = SEVERITIES.index("debug")
 
@@ -240,6 +241,15 @@ def _raise_transition(core: Any, view: Any, done: Any) -> None:
     event["from"] = done["from"]
     event["to"] = done["to"]
     event["event"] = done["event"]
+
+
+@inner
+def raise_recovered(core: Any, view: Any, me: Any, now_ns: Any) -> None:
+    """Tell that an endpoint that had forgotten the connection opens it anew, after its peer was told so."""
+    event = write_event(core, view, KIND_RECOVERED, now_ns, 0)
+    _fill_ending(view, event, me["last_certainty"])
+    event["by"] = role_of(view, 1 + np.int64(me["side"]))
+    write_evidence(core, view, event, True)
 
 
 @inner

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from processor.tcp.figure5 import CLOSED, LISTEN, SYN_SENT, TIME_WAIT, UNKNOWN
+from processor.tcp.filing import raise_recovered
 from processor.tcp.hold import copy_segment, free_hold, hold_row
-from processor.tcp.layout import EVER_LOCAL, GONE, ISS_KNOWN, RCV_KNOWN, SND_KNOWN, TS_SEEN
+from processor.tcp.layout import EVER_LOCAL, GONE, ISS_KNOWN, RCV_KNOWN, SND_KNOWN, TS_SEEN, VIEW_CHALLENGED
 from processor.tcp.seqnum import distance
 from processor.tcp.step import after
 from processor.tcp.story import REUSED
@@ -129,6 +130,19 @@ def _wait(core: Any, view: Any, x: Any) -> None:
 
 
 @inner
+def _told(core: Any, view: Any, side: Any) -> Any:
+    """Whether the end has answered with a RST what its peer said last."""
+    peer = view["ends"][_ONE - side]
+    h = np.uint64(view["resets"])
+    while h != _NONE:
+        rst = core.holds[h]["segment"]
+        if side_of(rst) == side and not np.int64(rst["flags"]) & ACK and rst["seq"] == peer["rcv_wup"]:
+            return True
+        h = np.uint64(core.holds[h]["next"])
+    return False
+
+
+@inner
 def replace(core: Any, v: Any, x: Any) -> Any:
     """End the view and begin the next incarnation with segment x; its number."""
     view, side = core.views[v], side_of(x)
@@ -136,6 +150,8 @@ def replace(core: Any, v: Any, x: Any) -> Any:
     state = me["state"]
     if state not in (CLOSED, TIME_WAIT, UNKNOWN):
         begun_anew(core, view, side, x["t_ns"])
+    if view["marks"] & VIEW_CHALLENGED and _told(core, view, side):
+        raise_recovered(core, view, me, x["t_ns"])
     queue, gen = np.uint64(view["queue"]), np.int64(view["gen"]) + 1
     close_view(core, v, REUSED)
     # The row of the view that ended still holds its tuple: nothing was written there since.
@@ -166,6 +182,9 @@ def verdict(core: Any, view: Any, x: Any) -> Any:
         acked = flags & ACK and 0 < distance(x["ack"], syn["seq"]) <= np.int64(syn["len"]) + 1
         if acked and (flags & SYN or (flags & RST and x["seq"] == 0)):
             return 1
+        answers = flags & (SYN | FIN | RST | ACK) == ACK and not acked and not x["len"]
+        if answers and view["ends"][side_of(x)]["state"] not in (TIME_WAIT, CLOSED):
+            view["marks"] |= VIEW_CHALLENGED
         goes_on = not sure and not flags & (SYN | RST) and view["ends"][side_of(x)]["bits"] & EVER_LOCAL
         return -1 if goes_on else 0  # the host itself did not take it
     if flags & (SYN | RST):

@@ -167,6 +167,7 @@ VIEW_VALID: Final = 0x02  # the handshake's three numbers fit one another
 VIEW_OVER: Final = 0x04  # both ends are closed or in TIME-WAIT
 VIEW_NEW: Final = 0x08  # its first segment is not applied yet: it stands in no queue
 VIEW_WANTED: Final = 0x10  # one of its segments was MARK_WANTED
+VIEW_CHALLENGED: Final = 0x20  # a SYN that waited was answered from the connection that there was
 
 DEADLINE: Final = np.dtype(  # of the view with the same number; apart, so that the queue's heap stays within few lines
     [

@@ -168,6 +168,7 @@ EVENT_KINDS: Final = (
     "stuck.last_ack",
     "rst.ignored_by_target",
     "alert.tamper",
+    "halfopen.recovered",
 )
 
 # What names a view: the first columns of every record, from which the ids are made (ids.py).

@@ -155,6 +155,12 @@ KINDS: Final = {
         "where packets were lost to the capture; tests are held back where disorder explains them, and those of form "
         "for hosts that do not look like Linux.",
     ),
+    "halfopen.recovered": Kind(
+        "warn",
+        "An endpoint had forgotten the connection and opened it anew: its peer answered from the old one, was told so "
+        "by a RST, and the SYN came again (RFC 9293 Figure 9). `by` is who had forgotten.",
+        "What a restart leaves behind; the peer had held the old connection for `duration_ns`.",
+    ),
 }
 SEVERITY_OF_KIND: Final = tuple(SEVERITIES.index(KINDS[kind].severity) for kind in EVENT_KINDS)
 assert set(KINDS) == set(EVENT_KINDS)

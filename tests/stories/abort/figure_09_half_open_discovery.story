@@ -14,7 +14,7 @@ seen from: B
 
 opened: three_way
 closed: silent, A resets by reply
-events: handshake.three_way, established, teardown.silent, alert.abnormal_teardown
+events: handshake.three_way, established, teardown.silent, halfopen.recovered, alert.abnormal_teardown
 zeek: RSTO ShADaR
 tampering: psh_rst
 
