@@ -247,6 +247,8 @@ class Counting:
         """Kernels look at no bound, so what they index by must be inside."""
         n, named = len(cells), _named(cells)
         outside = (cells["of"] >= len(KINDS)) | (cells["sensor"] >= len(told["sensors"]))
+        if len(told["sent"]) != len(self._sent):
+            raise ValueError("it has numbers for another count of partitions")
         if n > CELLS_MAX or (outside | (cells["members_n"] > MEMBERS_MAX)).any() or len(targets) != named.sum():
             raise ValueError("a number in it is out of its range")
         self.next, self._epoch, self._sent = int(told["next"]), int(told["epoch"]), [int(n) for n in told["sent"]]

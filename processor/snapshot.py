@@ -36,10 +36,21 @@ from processor.tcp.layout import (
     VIEW_LIVE,
 )
 from processor.tcp.machine import LaneState, Limits, Machine
+from processor.tcp.tamper import RST_FORM_AT
 from processor.tcp.views import adopt
 from synfin.errors import ContractError, UsageError
 from synfin.pools import addresses_of
-from synfin.wire.event import CERTAINTIES, HANDSHAKES, MICRO_EVENTS, ROLES, STATES, TEARDOWNS
+from synfin.wire.event import (
+    CERTAINTIES,
+    HANDSHAKES,
+    LOCAL_HOW,
+    MICRO_EVENTS,
+    ORIENT,
+    ROLES,
+    RST_FORMS,
+    STATES,
+    TEARDOWNS,
+)
 from synfin.wire.segment import HIGHER, LOWER
 
 MAGIC: Final = b"SYNS"
@@ -212,6 +223,9 @@ def _read(number: int, body: bytes, size: int) -> Snapshot:
     return snapshot
 
 
+NAMED: Final = {"rst_form": RST_FORMS, "local_how": LOCAL_HOW, "orient": ORIENT}  # columns of VIEW that index names
+
+
 def _check(snapshot: Snapshot) -> None:
     """Kernels look at no bound, so what they index by must be inside."""
     views, log, packets = snapshot.views, snapshot.log["rows"], snapshot.packets["rows"]
@@ -223,6 +237,10 @@ def _check(snapshot: Snapshot) -> None:
         and (ends["side"] == [0, 1]).all()
         and all((ends[name] < len(STATES)).all() for name in ("state", "last_from", "undo_state"))
         and (ends["hold_n"] <= HOLD_MAX).all()
+        and all((views[name] < len(names)).all() for name, names in NAMED.items())
+        and (views["reset_by"] <= 2).all()
+        and (views["first_closer"] <= 2).all()
+        and (snapshot.holds["tests"] >> RST_FORM_AT < len(RST_FORMS)).all()
         and (views["kept_n"] <= 1 + 2 * 2).all()
         and (views["steps"] <= LOG_MAX).all()
         and ((views["opening"] & 0x0F) < len(HANDSHAKES)).all()

@@ -31,6 +31,7 @@ SILENT_MS: Final = 60_000  # of the log's time, after which a partition that say
 CELLS_MAX: Final = 1 << 16  # windows of keys; beyond it nobody is waited for
 KEYS_MAX: Final = 256  # of a group
 RETAINED: Final = {"service": LOOK_BACK + MINUTE, "source": 2 * MINUTE, "stray": 2 * MINUTE}
+QUIET: Final = 780  # windows for which a sensor speaks of a connection's partition after its last packet there
 NEVER: Final = -(1 << 62)
 OVER: Final = 1 << 62  # clock of a capture that ended
 
@@ -88,6 +89,7 @@ class Judge:
         self._groups: dict[int, _Group] = {}
         self._sensors: dict[str, _Sensor] = {}
         self._heard_ms: dict[int, int] = {}  # partition to when it last said something
+        self._reached: dict[int, int] = {}  # partition to the highest clock of any sensor there
         self._since_ms: int | None = None
         self._cells, self._cells_max = 0, CELLS_MAX
         self._spilled = spilled or Spilled()
@@ -101,6 +103,8 @@ class Judge:
         window = count.window_ns // WINDOW_NS
         if count.key.of in CLOCKS:
             sensor.clocks[part] = window if count.key.of == "clock" else OVER
+            if count.key.of == "clock":
+                self._reached[part] = max(window, self._reached.get(part, NEVER))
             return self._due(sensor, now_ms)
         self._keep(sensor, count, window)
         return self._hurry() if self._cells > self._cells_max else []
@@ -114,10 +118,15 @@ class Judge:
         since_ms = self._since_ms or 0
         parts = range(self._partitions)
         alive = [part for part in parts if now_ms - self._heard_ms.get(part, since_ms) <= SILENT_MS]
-        clocks = [sensor.clocks.get(part, NEVER) for part in alive]
+        clocks = [self._clock(sensor, part) for part in alive]
         raised = self._judge(sensor, min(clocks), max(clocks))
         self._forget(sensor, min(*clocks, *sensor.clocks.values()))
         return raised
+
+    def _clock(self, sensor: _Sensor, part: int) -> int:
+        """Where a partition stands with a sensor; where it has nothing of it, where it stands with the others."""
+        at, reached = sensor.clocks.get(part, NEVER), self._reached.get(part, NEVER)
+        return at if at > reached - QUIET else reached
 
     def _hurry(self) -> list[Alert]:
         """Judge as if all partitions were where the first is, and forget what is of no use then: memory is bounded."""
@@ -229,7 +238,7 @@ class Judge:
         for name, sensor in self._sensors.items():
             touched = [[window, [list(key) for key in sorted(keys)]] for window, keys in sorted(sensor.touched.items())]
             sensors[name] = [list(sensor.clocks.items()), touched]
-        heard = [self._since_ms, list(self._heard_ms.items()), self._cells_max]
+        heard = [self._since_ms, list(self._heard_ms.items()), list(self._reached.items()), self._cells_max]
         return {"keys": keys, "sensors": sensors, "heard": heard}
 
     def put_back(self, told: dict[str, Any]) -> None:
@@ -248,7 +257,8 @@ class Judge:
             self._cells += len(by_window)
             for window in by_window:
                 self._sensors[key.sensor].ends.setdefault(window + RETAINED[key.of], set()).add(key)
-        self._since_ms, heard, self._cells_max = told["heard"]
+        self._since_ms, heard, reached, self._cells_max = told["heard"]
+        self._reached = {int(part): int(at) for part, at in reached}
         self._heard_ms = {int(part): int(at_ms) for part, at_ms in heard}
 
 

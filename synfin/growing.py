@@ -1,5 +1,6 @@
 """Arrays that grow in place: the kernel moves their pages, and what is not written takes no memory."""
 
+import contextlib
 import mmap
 from typing import Any, Final
 
@@ -30,5 +31,6 @@ class Growing:
             except OSError as error:
                 raise MemoryError(f"no memory for {size} bytes: {error.strerror}") from error
             if size >= HUGE:
-                self._memory.madvise(mmap.MADV_HUGEPAGE)
+                with contextlib.suppress(OSError):  # a kernel without them
+                    self._memory.madvise(mmap.MADV_HUGEPAGE)
         return np.frombuffer(self._memory, self._dtype, n)

@@ -48,7 +48,7 @@ _DISORDER: Final = 1 << 16  # what the endpoint had sent before came again, or l
 _ANSWERS: Final = 1 << 17  # it may be a host's answer to a segment for which it has no connection
 _OPENING: Final = 1 << 18  # its endpoint was opening: its RST is no end, and none of the tests holds
 _STRAY: Final = 1 << 19  # its number belongs to another connection, and what comes after it says nothing
-_FORM: Final = 20  # index of RST_FORMS from here on
+RST_FORM_AT: Final = 20  # index of RST_FORMS from here on
 
 RACE_NS: Final = 2_000_000_000  # what follows a RST by so much is no race with it
 ALIVE_NS: Final = 200_000_000  # and two round trips
@@ -122,7 +122,7 @@ def _side(x: Any) -> Any:
 def _reset(core: Any, view: Any, me: Any, peer: Any, x: Any) -> None:
     """Put a RST to the tests that need nothing but what was before it, and keep it for the others."""
     holds = core.holds
-    tests = np.int64(reset_form(me, peer, x)) << _FORM
+    tests = np.int64(reset_form(me, peer, x)) << RST_FORM_AT
     state = me["state"]
     if state in (UNKNOWN, LISTEN, SYN_SENT) or (state == SYN_RECEIVED and not was(peer, ESTABLISHED)):
         tests |= _OPENING
@@ -345,7 +345,7 @@ def _ignores(core: Any, view: Any, me: Any, row: Any, x: Any) -> None:
     event["certainty"] = INFERRED
     event["value_ns"] = x["t_ns"] - view["start_ns"]
     event["by"] = role_of(view, 2 - np.int64(me["side"]))
-    event["rst_form"] = np.int64(row["tests"]) >> _FORM
+    event["rst_form"] = np.int64(row["tests"]) >> RST_FORM_AT
     cite(core, view, event, row["segment"], 1 - np.int64(me["side"]), ROLE_RST)
     cite(core, view, event, x, np.int64(me["side"]), ROLE_CONTRADICTION)
 
@@ -376,7 +376,7 @@ def _tell(core: Any, view: Any, me: Any, row: Any, x: Any) -> None:
     event["certainty"] = INFERRED
     event["value_ns"] = x["t_ns"] - view["start_ns"]
     event["by"] = role_of(view, 1 + np.int64(me["side"]))
-    event["rst_form"] = np.int64(row["tests"]) >> _FORM
+    event["rst_form"] = np.int64(row["tests"]) >> RST_FORM_AT
     event["cause"] = TAMPER
     event["tests"] = tests
     event["score"] = score

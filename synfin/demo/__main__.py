@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from synfin.demo import rungs
 from synfin.errors import SynfinError
@@ -31,6 +31,13 @@ def _captured(folder: Path) -> tuple[Path, str]:
     return SHIPPED, f"from a capture that ships with synfin ({reason})"
 
 
+def _arguments(command: Any, *words: str) -> argparse.Namespace:
+    """What a command makes of these words."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(words)
+
+
 def main(argv: list[str]) -> int:
     """Show them; the exit code."""
     argparse.ArgumentParser(prog="./run", description=__doc__).parse_args(argv)
@@ -41,12 +48,9 @@ def main(argv: list[str]) -> int:
         print(f"Three connections over loopback, {place}.\n", flush=True)  # noqa: T201
         from synfin import ladder_cli, read_cli  # noqa: PLC0415  likewise
 
-        code = ladder_cli.main(
-            argparse.Namespace(file=str(path), text=True, flow=None, all=False, width=None, local=[])
-        )
+        code = ladder_cli.main(_arguments(ladder_cli, "--text", str(path)))
         print("\nThe same, a line each, as `./run read FILE` prints them:\n", flush=True)  # noqa: T201
-        plain = argparse.Namespace(files=[str(path)], sensor=[], local=[], json=False, events=False, sort=None)
-        return code or read_cli.main(plain)
+        return code or read_cli.main(_arguments(read_cli, str(path)))
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ _WORDS: Final = (  # the first that fits
     r"\w(?:\w|[.:](?=[\w:]))*",  # all else
 )
 
+_PLACE_MAX: Final = 1 << 31  # of a byte, or a layer
 _HOWS: Final = {"any": False, "all": True}
 _SIMPLE_ESCAPES: Final = dict(zip("abfnrtv\\\"'", b"\a\b\f\n\r\t\v\\\"'", strict=True))
 _ESCAPE: Final = re.compile(
@@ -121,6 +122,8 @@ def parse(text: str, *, commas: bool = False) -> Condition:
     except VisitError as error:
         if isinstance(error.orig_exc, FilterError):
             raise error.orig_exc from None
+        if isinstance(error.orig_exc, RecursionError):
+            raise error.orig_exc from None  # as where it comes from the parser itself
         raise
     return result
 
@@ -187,18 +190,25 @@ def ranges(text: str, whole: str, at: Stretch, inside: str) -> tuple[Range, ...]
     return tuple(found)
 
 
+def _place(text: str) -> int:
+    number = int(text, 0)
+    if abs(number) > _PLACE_MAX:
+        raise ValueError(f"no packet has a place {number}")
+    return number
+
+
 def _range(first: str, sign: str | None, second: str | None) -> Range:
-    start = int(first, 0) if first else 0
+    start = _place(first) if first else 0
     if sign is None:
         return Range(start, 1)
     if sign == ":":
-        length = int(second, 0) if second else None
+        length = _place(second) if second else None
         if length is not None and length <= 0:
             raise ValueError("a length is above 0")
         return Range(start, length)
     if not first or not second:
         raise ValueError("i-j needs both numbers")
-    last = int(second, 0)
+    last = _place(second)
     if (start < 0) == (last < 0) and last <= start:
         raise ValueError(f"{start} is not below {last}")
     return Range(start, None, last)

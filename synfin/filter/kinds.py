@@ -5,7 +5,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any, Final
 
 
@@ -106,7 +106,7 @@ def _whole(kind: Kind, bits: int, names: Mapping[str, int], text: str) -> int:
 def _duration(text: str) -> int:
     try:
         return int(Decimal(text) * NS)
-    except (InvalidOperation, ValueError, OverflowError):
+    except (DecimalException, ValueError, OverflowError):
         raise NoValueError("seconds are wanted, as 0.25") from None
 
 
@@ -120,7 +120,7 @@ def _address(kind: Kind, text: str) -> tuple[int, int]:
         raise NoValueError(f"{kind.value} is wanted; names are not looked up") from None
     length = width
     if slash:
-        if not prefix.isdecimal() or int(prefix) > width:
+        if not prefix.isdecimal() or len(prefix) > 3 or int(prefix) > width:
             raise NoValueError(f"behind the slash stand at most {width} bits")
         length = int(prefix)
     mask = ((1 << length) - 1) << width - length
@@ -152,5 +152,5 @@ def _time(text: str) -> int:
     try:
         seconds = int(datetime.fromisoformat(clock).astimezone().timestamp())
         return seconds * NS + int(fraction.ljust(9, "0")[:9] or 0)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise NoValueError('a time is wanted, as "2026-11-25 10:24:28.284"') from None

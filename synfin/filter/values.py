@@ -83,10 +83,9 @@ def merged(parts: list[Values]) -> Values:
         data = np.stack([np.asarray(part.data) for part in parts], 1)
         n = len(parts)
         return Values(np.repeat(first.rows, n), data.reshape(-1, *data.shape[2:]), np.repeat(first.layers, n))
-    rows = np.concatenate([part.rows for part in parts])
-    order = np.argsort(rows, kind="stable")
+    rows, layers = (np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "layers"))
     data = np.concatenate([np.asarray(part.data) for part in parts])
-    return Values(rows, data, np.concatenate([part.layers for part in parts])).take(order)
+    return Values(rows, data, layers).take(np.lexsort((layers, rows)))
 
 
 def objects(data: Data) -> npt.NDArray[Any]:

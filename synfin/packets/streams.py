@@ -40,6 +40,7 @@ TOLD: Final = np.dtype(  # the answer
         ("time_relative", "<i8"),  # ns
         ("time_delta", "<i8"),
         ("completeness", "<i8"),  # so far
+        ("round_trip", "<i8"),  # of the handshake, ns, so far; 0 for none
         ("fin_order", "<i8"),  # 1 the first end's FIN, 2 the other's, 0 none
         ("sack_base", "<i8"),  # what its SACK blocks are relative to
     ]
@@ -196,6 +197,7 @@ def follow(seen: Any, answers: Any, current: Any, streams: Any, waiting: Any, n:
             answer["fin_order"] = 0
             answer["sack_base"] = 0
         answer["completeness"] = stream["completeness"]
+        answer["round_trip"] = stream["round_trip_ns"]
     return n
 
 

@@ -295,7 +295,7 @@ class PacketTable:
         ends = np.zeros((len(stack.rows), 2, 18), np.uint8)
         for side in range(2):
             for i in range(16):
-                four = self._buffer[at + 12 + 4 * side + i % 4] if i >= 12 else np.uint8(0)
+                four = self._buffer[at + 12 + 4 * side + i % 4] if i >= 12 else np.uint8(0xFF if i >= 10 else 0)
                 place = np.where(v6, at + 8 + 16 * side + i, at)
                 ends[:, side, i] = np.where(v6, self._buffer[place], four)
             ends[:, side, 16] = self._buffer[stack.at + 2 * side]
@@ -345,8 +345,9 @@ class PacketTable:
         some = found["acks_frame"] != 0
         some |= (found["flags"] & SUSPECTED != 0) | (found["bytes_in_flight"] != 0) | (found["push_bytes_sent"] != 0)
         if name == "initial_rtt":
-            assert self._finals is not None
-            times = self._finals.round_trips[self._told["stream"]]
+            times = self._told["round_trip"]
+            if self._finals is not None:
+                times = self._finals.round_trips[self._told["stream"]]
             some &= times != 0
             return Values(stack.rows[some], times[some], stack.numbers[some])
         if name in LABELS or name == "flags":
@@ -376,10 +377,10 @@ def _flag_text(flags: int) -> str:
 def _merged_octets(parts: list[Values]) -> Values:
     """Bytes of several fields, by packet."""
     rows = np.concatenate([part.rows for part in parts])
-    order = np.argsort(rows, kind="stable")
+    layers = np.concatenate([part.layers for part in parts])
+    order = np.lexsort((layers, rows))
     data = [part.data for part in parts]
     assert all(isinstance(item, Octets) for item in data)
     first, end = (np.concatenate([getattr(item, name) for item in data]) for name in ("first", "end"))
-    layers = np.concatenate([part.layers for part in parts])
     buffer = data[0].buffer  # type: ignore[union-attr]  # as asserted
     return Values(rows[order], Octets(buffer, first[order], end[order]), layers[order])

@@ -23,6 +23,7 @@ MEMBERS_MAX: Final = 64  # of a service's sources and a stray's peers: those wit
 TARGETS_MAX: Final = 64  # of a source in one record; more go into another record
 READ_MAX: Final = 256  # members that are taken from one record
 PORT_MAX: Final = 65_535
+NUMBER_MAX: Final = (1 << 63) - 1  # of a record and of what is added up, which a snapshot has to hold
 NAME_BYTES_MAX: Final = 64
 TYPE: Final = "synfin.counts"
 
@@ -82,7 +83,7 @@ class Count:
     def merge(self, other: "Count") -> None:
         """Add another record of the same key."""
         for name, value in other.sums.items():
-            self.sums[name] += value
+            self.sums[name] = min(self.sums[name] + value, NUMBER_MAX)  # of records that nobody of ours wrote
         self.members = self.members | other.members if self.members else other.members
         self.loss |= other.loss
         self.both_ways |= other.both_ways
@@ -173,7 +174,7 @@ def _read(told: dict[str, Any]) -> Count:
 
 
 def _number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 63:
+    if type(value) is not int or not 0 <= value <= NUMBER_MAX:
         raise ValueError(f"{value!r} is no number that may stand there")
     return value
 

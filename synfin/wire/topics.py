@@ -80,8 +80,9 @@ class Topics:
 
     @property
     def counts(self) -> Topic:
-        """Additive counts, by service."""
-        return Topic(f"{self.prefix}.counts.v1", self.partitions, _kept_for(_DAY_MS))
+        """Additive counts, by service. LogAppendTime: by the log alone a partition counts as silent."""
+        settings = _kept_for(_DAY_MS, message_timestamp_type="LogAppendTime")
+        return Topic(f"{self.prefix}.counts.v1", self.partitions, settings)
 
     @property
     def alerts(self) -> Topic:

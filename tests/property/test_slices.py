@@ -238,6 +238,17 @@ def test_a_flipped_bit_in_front_of_a_snapshot_is_an_error():
                 snapshot.decode(bytes([*value[:at], value[at] ^ 1 << bit, *value[at + 1 :]]), Limits())
 
 
+@pytest.mark.parametrize("name", ["rst_form", "local_how", "orient", "reset_by", "first_closer"])
+def test_a_number_that_would_be_read_beyond_a_table_is_an_error(name):
+    state = PartitionSlices(0, 1, Limits(), [])
+    numbered(state, batches_of(*tiled())[:1], 0)
+    taken = max(snapshot.take(state.machine), key=lambda one: len(one.views))
+    snapshot.decode(snapshot.encode(taken, Limits()), Limits())
+    taken.views[name][0] = 200
+    with pytest.raises(ContractError, match="out of its range"):
+        snapshot.decode(snapshot.encode(taken, Limits()), Limits())
+
+
 @cache
 def filled_snapshot():
     state = PartitionSlices(0, 1, Limits(), [])

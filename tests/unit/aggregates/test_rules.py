@@ -213,3 +213,27 @@ def test_responders_that_the_core_finds_stuck_in_close_wait_are_counted():
     crowd = Crowd().many(12, "left_open", 0, 9, clients, WEB, 80)
     (alert,) = alerts_of(crowd.until(40).until(80).until(120))
     assert (alert["kind"], alert["port"], alert["counts"]) == ("alert.close_wait_leak", 80, {"stuck": 12})
+
+
+def test_a_partition_that_never_heard_of_a_sensor_holds_its_windows_up_no_longer_than_a_neighbour():
+    """A sensor speaks only to partitions where it has connections; a busy one keeps the others alive."""
+    judge, found = Judge(Thresholds(), 2), []
+    scanner = Key("source", "quiet", 0, "203.0.113.9", 0)
+
+    def say(count, part):
+        found.extend(judge.add(count, part, 1_000))
+
+    for window in range(100, 110):
+        if window == 103:
+            scan = empty(scanner, window * WINDOW_NS)
+            scan.sums["failed"] = 25
+            scan.members = {("192.0.2.6", port) for port in range(25)}
+            say(scan, 0)
+        say(empty(Key("clock", "quiet", 0, "", 0), window * WINDOW_NS), 0)
+        assert not found or window > 103
+        for part in range(2):
+            say(empty(Key("clock", "busy", 0, "", 0), window * WINDOW_NS), part)
+        if window == 105:
+            judge, before = Judge(Thresholds(), 2), judge.snapshot()
+            judge.put_back(before)
+    assert [alert.kind for alert in found] == ["alert.scan_vertical"]
