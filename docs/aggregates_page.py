@@ -22,7 +22,7 @@ finds goes to `synfin.events.v1` as a record of type `aggregate` (`synfin schema
 and print the same records.
 
 * Sums and sets do not depend on the order in which the partitions' records come. Each partition says, for every
-  window, where its clock of the sensor stands; one that hears nothing of that sensor counts as far as its other sensors are.
+  window, where its clock of the sensor stands; one that hears nothing of that sensor counts as far as its others are.
   A window is judged when all partitions that are alive are past it,
   however far apart they are read: a recording at full speed and a long catch-up raise what live traffic raises.
 * A partition that has said nothing at all for {silent} seconds of the log's time is not waited for. What it says later
