@@ -83,6 +83,8 @@ def test_it_ends_with_its_program_however_that_ends(kafka, tmp_path, how):
         text=True,
         env=environment,
         start_new_session=True,
+        # Who starts us in the background has us ignore SIGINT, and what we start inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     try:
         assert re.match(r"Kafka is at 127\.0\.0\.1:\d+\.", program.stdout.readline())
