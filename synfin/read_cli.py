@@ -50,11 +50,8 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def _printer(args: argparse.Namespace) -> "Printer":
-    from synfin.errors import UsageError
     from synfin.printing import JsonPrinter, SortedPrinter, TextPrinter
 
-    if args.sort and not args.json:
-        raise UsageError("--sort start goes with --json")
     if args.sort:
         return SortedPrinter()
     if args.json or args.events:
@@ -120,6 +117,8 @@ def main(args: argparse.Namespace) -> int:
     plain_if_small([*args.files, *(named.partition("=")[2] for named in args.sensor)])
     from synfin.errors import UsageError
 
+    if args.sort and not args.json:
+        raise UsageError("--sort start goes with --json")
     if bool(args.fields) != bool(args.form):
         raise UsageError("-T fields and -e FIELD go together")
     torn = _packets(args) if args.packets or args.form else _connections(args)
@@ -162,14 +161,19 @@ def _packets(args: argparse.Namespace) -> list[str]:
     from synfin.filter.check import of_flows
     from synfin.packets.columns import fields_named, rows
     from synfin.packets.lines import HEADER
+    from synfin.packets.selection import TWICE, needs_the_end, read_again
 
     made = understood(args.filter) if args.filter else None
     if made and of_flows(made):
         raise UsageError("a filter by fields of connections (synfin.…) chooses connections, not packets")
-    fields, torn = fields_named(args.fields), []
+    fields, torn, sources = fields_named(args.fields), [], sources_of(args.files, args.sensor)
+    several = "--packets reads its file several times" if args.packets else ""
+    several = several or (TWICE if needs_the_end([*fields, *(made.fields if made else ())]) else "")
+    for source in sources if several else ():
+        read_again(source.path, several)
     if args.packets:
         print(HEADER)
-    for source in sources_of(args.files, args.sensor):
+    for source in sources:
         capture = CaptureFile(source.path)
         if args.form:
             printed: Iterator[str] = ("\t".join(row) for row in rows(capture, fields, made))
@@ -187,13 +191,10 @@ def _lines(
 ) -> "Iterator[str]":
     """Lines of the packets that pass, with the states of their connections."""
     from synfin.embedded import Reading, local_of
-    from synfin.errors import UsageError
     from synfin.packets.lines import lines, said_by
     from synfin.packets.selection import Selection
     from synfin.view.style import style_for
 
-    if source.path == "-":
-        raise UsageError("--packets reads its file several times, so it cannot be standard input")
     local = local_of(args.local)
     records = Reading([source], local, selection=Selection(made) if made else None).records()
     said = said_by(records, Reading([source], local).batches(), some=made is not None)

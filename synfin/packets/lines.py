@@ -5,9 +5,11 @@ for the packets of the connections that are shown, and for the lines.
 """
 
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import accumulate
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -61,14 +63,34 @@ def said_by(records: Iterable[Records], batches: Iterable[Batch], *, some: bool)
     for batch in batches:
         _collect(found, batch.segments[batch.segments["kind"] == TCP], batch.flows)
     said: dict[int, Said] = {}
-    for connection in (one for several in found.values() for one in several if one.parts):
+    for connection in (one for several in found.values() for one in several.connections if one.parts):
         for rung in build(connection.record, np.concatenate(connection.parts), connection.orig_is_lower).rungs:
             if rung.packet:
                 said[rung.packet.frame] = Said(rung.packet, rung.states)
     return said
 
 
-def _connections(records: Iterable[Records], some: bool) -> dict[bytes, list[_Connection]]:
+@dataclass(frozen=True, slots=True)
+class _Tuple:
+    """The connections of a tuple by their starts; `ends[i]` is the latest end of those up to i."""
+
+    connections: list[_Connection]
+    starts: list[int]
+    ends: list[int]
+
+    @classmethod
+    def of(cls, connections: list[_Connection]) -> Self:
+        """Put them in order."""
+        by_start = sorted(connections, key=lambda one: int(one.record["start_ns"]))
+        ends = accumulate((int(one.record["end_ns"]) for one in by_start), max)
+        return cls(by_start, [int(one.record["start_ns"]) for one in by_start], list(ends))
+
+    def between(self, first_ns: int, last_ns: int) -> list[_Connection]:
+        """Those that may have a packet within this time: a tuple may have any number of others."""
+        return self.connections[bisect_left(self.ends, first_ns) : bisect_right(self.starts, last_ns)]
+
+
+def _connections(records: Iterable[Records], some: bool) -> dict[bytes, _Tuple]:
     """The connections, or those that have what was wanted, by their tuple."""
     found: dict[bytes, list[_Connection]] = {}
     for piece in records:
@@ -76,22 +98,26 @@ def _connections(records: Iterable[Records], some: bool) -> dict[bytes, list[_Co
         for row, line in zip(chosen.flows, flow_lines(chosen).values(), strict=True):
             connection = _Connection(orjson.loads(line), int(row["orig"]) == LOWER, [])
             found.setdefault(row.tobytes()[:TUPLE_BYTES], []).append(connection)
-    return found
+    return {key: _Tuple.of(several) for key, several in found.items()}
 
 
-def _collect(found: dict[bytes, list[_Connection]], segments: Rows, flows: Rows) -> None:
+def _collect(found: dict[bytes, _Tuple], segments: Rows, flows: Rows) -> None:
     """Give each connection its segments."""
     if not len(segments):
         return
     order = np.argsort(segments["flow"], kind="stable")
     numbers, first = np.unique(segments["flow"][order], return_index=True)
     for number, places in zip(numbers.tolist(), np.split(order, first[1:]), strict=True):
-        for connection in found.get(flows[number].tobytes()[:TUPLE_BYTES], ()):
-            rows = segments[places]
-            times, record = rows["t_ns"], connection.record
-            rows = rows[(times >= record["start_ns"]) & (times <= record["end_ns"])]
-            if len(rows):
-                connection.parts.append(rows)
+        several = found.get(flows[number].tobytes()[:TUPLE_BYTES])
+        if several is None:
+            continue
+        rows = segments[places]
+        times = rows["t_ns"].copy()  # which never fall within a batch
+        for connection in several.between(int(times[0]), int(times[-1])):
+            low = int(np.searchsorted(times, connection.record["start_ns"], "left"))
+            high = int(np.searchsorted(times, connection.record["end_ns"], "right"))
+            if high > low:
+                connection.parts.append(rows[low:high])
 
 
 def lines(capture: CaptureFile, made: Filter | None, said: dict[int, Said], style: Style) -> Iterator[str]:

@@ -1,6 +1,9 @@
 """Which packets of captures pass a filter."""
 
+import contextlib
+import stat
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 from sensor.frames import FrameBlock
@@ -24,14 +27,25 @@ def needs_streams(fields: Iterable[Field]) -> bool:
     )
 
 
-def _needs_the_end(fields: Iterable[Field]) -> bool:
+def needs_the_end(fields: Iterable[Field]) -> bool:
+    """Whether one of these fields is known after the last packet only."""
     return any(field.name in _ENDS for field in fields)
 
 
-def finals(path: str) -> Streams:
-    """The streams of a capture after its last packet. UsageError for one that cannot be read twice."""
+TWICE: Final = f"{' and '.join(_ENDS)} take two readings"
+
+
+def read_again(path: str, why: str) -> None:
+    """Raise UsageError where a capture can be read once only: standard input, and pipes that have a name."""
     if path == "-":
-        raise UsageError(f"{' and '.join(_ENDS)} take two readings, so standard input cannot have them")
+        raise UsageError(f"{why}, so it cannot be standard input")
+    with contextlib.suppress(OSError):  # opening tells what is wrong
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise UsageError(f"{why}, so it cannot be {path}, which is no regular file")
+
+
+def finals(path: str) -> Streams:
+    """The streams of a capture after its last packet."""
     context = Context()
     for block in CaptureFile(path).blocks():
         context.table(block, streams=True)
@@ -51,7 +65,10 @@ class Tables:
         """The table of a capture's next block; the first block of a capture begins it anew."""
         if self._path != path or not block.first_frame:
             self._path = path
-            self._context = Context(finals(path) if _needs_the_end(self._fields) else None)
+            twice = needs_the_end(self._fields)
+            if twice:
+                read_again(path, TWICE)
+            self._context = Context(finals(path) if twice else None)
         return self._context.table(block, streams=self._streams)
 
 
