@@ -177,11 +177,12 @@ class Pipeline(Rig):
     def finish(self, workers, written, timeout_s=PATIENCE_S):
         """Wait until all stands in the files, stop workers and sink in good order; the sink's last counters."""
         self.until(lambda: self.counted()[1] >= written, f"{written} records in the sink's files", timeout_s)
+        ends = dict(enumerate(self.ends(self.topics.packets).tolist()))
+        # While they run: of two that stop at the same time, one may find the group on the move, and its commit refused.
+        self.until(lambda: self.commits() == ends, "all that there is applied and committed", timeout_s)
         for worker in workers:
             worker.signal(signal.SIGTERM)
         assert [worker.wait() for worker in workers] == [0] * len(workers), self._tails(workers)
-        ends = self.ends(self.topics.packets)
-        assert self.commits() == dict(enumerate(ends.tolist())), "the workers did not apply all there is"
         sent = int(self.ends(self.topics.flows).sum() + self.ends(self.topics.events).sum())
         self.until(lambda: self.counted()[0] >= sent, f"the sink reads the {sent} records of the topics", timeout_s)
         assert self.sink.end() == 0, self._tails([self.sink])
