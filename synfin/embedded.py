@@ -105,6 +105,7 @@ class Reading:
         sources: list[Source],
         local: LocalAddresses | None,
         limits: Limits | None = None,
+        *,
         bpf: str = "",
         rules: "Rules | None" = None,
         selection: "Selection | None" = None,

@@ -55,7 +55,7 @@ def _read(args: argparse.Namespace, printer: "Printer") -> int:
         raise UsageError("-r and -i: a file or an interface")
     limits = Limits(with_transitions=args.events)
     expression = " ".join(args.expression)
-    reading = Reading(sources_of(args.files, []), local_of(args.local), limits, expression, rules_for(args))
+    reading = Reading(sources_of(args.files, []), local_of(args.local), limits, bpf=expression, rules=rules_for(args))
     for records in reading.records():
         print_alerts(reading.alerts)
         printer.take(records)
