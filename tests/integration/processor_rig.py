@@ -251,11 +251,13 @@ class Rig:
         return expected
 
     def commits(self):
-        """Partition to committed offset."""
+        """Partition of the packets topic to committed offset; the group commits those of counts too."""
+        name = self.topics.packets.name
         admin = kafka_python.KafkaAdminClient(bootstrap_servers=self.kafka.bootstrap)
         try:
             found = admin.list_group_offsets({self.topics.prefix: None})[self.topics.prefix]
-            return {place.partition: stored.offset for place, stored in found.items() if stored.offset >= 0}
+            of_packets = {place: stored for place, stored in found.items() if place.topic == name}
+            return {place.partition: stored.offset for place, stored in of_packets.items() if stored.offset >= 0}
         finally:
             admin.close()
 
