@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-PAGES: Final = ("README.md", "docs/first-capture.md", "docs/filters.md", "docs/what-a-tap-can-know.md")
+PAGES: Final = (
+    "README.md",
+    "docs/first-capture.md",
+    "docs/filters.md",
+    "docs/query.md",
+    "docs/what-a-tap-can-know.md",
+)
 STATES_PAGE: Final = "docs/states.md"
 EVENTS_PAGE: Final = "docs/events.md"
 NAMES_PAGE: Final = "docs/names.md"

@@ -94,7 +94,8 @@ class Choice:
         self._passing: Callable[[Records], Records] | None = None
         if text is None:
             return
-        from synfin.filter.records import by_records, check_of_events, events_passing, flows_passing, wanted
+        from synfin.filter.askable import by_records, check_of_events
+        from synfin.filter.records import events_passing, flows_passing, wanted
         from synfin.packets.selection import Selection
 
         made = understood(text)

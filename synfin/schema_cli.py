@@ -15,18 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("record", nargs="?", choices=RECORDS, help="one kind of record; without it, all in one schema")
 
 
-def schema(record: str) -> dict[str, Any]:
-    """JSON Schema of one kind of record."""
-    import json
-    from importlib.resources import files
-
-    text = files("synfin.wire").joinpath("schema", f"{record}.v1.json").read_text("utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
-
-
 def any_record() -> dict[str, Any]:
     """JSON Schema of a stream that mixes them."""
+    from synfin.wire.schemas import schema
+
     parts = {record: schema(record) for record in RECORDS}
     return {
         "$schema": _DIALECT,
@@ -40,6 +32,8 @@ def any_record() -> dict[str, Any]:
 def main(args: argparse.Namespace) -> int:
     """Print a schema."""
     import json
+
+    from synfin.wire.schemas import schema
 
     json.dump(schema(args.record) if args.record else any_record(), sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")

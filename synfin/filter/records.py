@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from synfin.filter.errors import FilterError
 from synfin.filter.fields import Field
 from synfin.filter.masks import mask
 from synfin.filter.tree import Filter
@@ -38,7 +37,6 @@ _NAMES: Final[dict[str, tuple[Callable[[Rows], npt.NDArray[Any]], tuple[str | No
     "rst_form": (lambda rows: rows["rst_form"], RST_FORMS),
     "conn_state": (lambda rows: rows["conn_state"], CONN_STATES),
 }
-_OF_EVENTS: Final = {"v4", "v6", "all", "v4_ends", "v6_ends", "ports", "flow_id"}
 
 
 class RecordTable:
@@ -107,19 +105,6 @@ def _history(words: npt.NDArray[np.uint32]) -> str:
         codes = [word >> HISTORY_BITS * (_LETTERS - 1 - i) & (1 << HISTORY_BITS) - 1 for i in range(_LETTERS)]
         letters += [HISTORY_TEXT[code] for code in codes if code]
     return "".join(letters)
-
-
-def by_records(made: Filter) -> bool:
-    """Whether records alone can answer the filter: each of its fields is one of theirs, and no bytes are asked for."""
-    return all(field.flow for field in made.fields) and not made.bytewise
-
-
-def check_of_events(made: Filter) -> None:
-    """Refuse a filter that events cannot answer. FilterError."""
-    other = [field.name for field in made.fields if field.flow not in _OF_EVENTS]
-    if other or made.bytewise:
-        what = f"{other[0]} is not known of an event" if other else "an event has no bytes"
-        raise FilterError(made.text, (0, len(made.text)), f"{what}: its connection's addresses, ports and flow_id are")
 
 
 def wanted(records: Records) -> Records:

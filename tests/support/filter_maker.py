@@ -19,10 +19,10 @@ PATTERNS = ["get", "^GET", "HTTP/1\\\\.[01]", "(?-i)get", "[[:digit:]]*", "conte
 
 
 class Maker:
-    """Makes filters for one capture; `tables` are its blocks'."""
+    """Makes filters for one capture; `tables` are its blocks', or those of its records with the fields of these."""
 
-    def __init__(self, chance: Random, tables: Sequence) -> None:
-        self.chance = chance
+    def __init__(self, chance: Random, tables: Sequence, known: Sequence[Field] = FIELDS_OF_PACKETS) -> None:
+        self.chance, self._known = chance, known
         self._tables = tables
         self._seen: dict[str, list] = {}
 
@@ -76,7 +76,7 @@ class Maker:
 
     def field(self, *kinds: Kind) -> Field:
         """A field, of one of these kinds; more often one that the capture has."""
-        fields = [field for field in FIELDS_OF_PACKETS if not kinds or field.kind in kinds]
+        fields = [field for field in self._known if not kinds or field.kind in kinds]
         there = [field for field in fields if self.seen(field)]
         return self.chance.choice(there if there and self.chance.random() < 0.85 else fields)
 

@@ -11,10 +11,11 @@ from processor.rules import RULES, Finding
 from processor.windows import alert_of
 from synfin import cli
 from synfin.errors import ContractError
-from synfin.schema_cli import RECORDS, any_record, schema
+from synfin.schema_cli import RECORDS, any_record
 from synfin.wire import event as ev
 from synfin.wire.counts import SUMS, WINDOW_NS, Count, Key, decode, empty, encode
 from synfin.wire.jsonl import event_lines, flow_lines
+from synfin.wire.schemas import schema
 from tests.support.json_records import records_from
 
 TOLD_COUNTS = [

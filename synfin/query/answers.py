@@ -1,0 +1,124 @@
+"""Answers as tables for people, JSON lines and CSV."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from synfin.query.store import Answer
+from synfin.view.style import Style, safe
+from synfin.view.words import Record, abnormal, duration, ended, opened, size, socket_text
+
+HEADINGS: Final = ("TIME", "ORIGINATOR", "", "RESPONDER", "OPENED", "SENT", "RECEIVED", "ENDED", "STATES", "")
+ALIGNED: Final = 256  # rows that are aligned with one another, and held at a time
+Shown = Mapping[str, str]
+
+
+def moment(ns: int) -> str:
+    """A time of this host's zone to the millisecond, with its day."""
+    try:
+        local = datetime.fromtimestamp(ns // 1_000_000_000, UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return f"{ns} ns"
+    return f"{local:%Y-%m-%d %H:%M:%S}.{ns // 1_000_000 % 1000:03}"
+
+
+_FORMS: Final[dict[str, Callable[[int], str]]] = {"time": moment, "duration": duration, "size": size}
+
+
+def flow_cells(record: Record, style: Style) -> list[str]:
+    """A connection in the columns of HEADINGS."""
+    orig, resp = record["orig"], record["resp"]
+    return [
+        moment(record["start_ns"]),
+        socket_text(orig),
+        style.sign("→", ">"),
+        socket_text(resp),
+        opened(record),
+        size(orig["bytes"]),
+        size(resp["bytes"]),
+        ended(record),
+        f"{orig['state']} / {resp['state']}",
+        ", ".join(abnormal(record)),
+    ]
+
+
+def cells(names: Sequence[str], rows: Iterable[Sequence[Any]], shown: Shown) -> Iterable[list[str]]:
+    """Any row in its columns."""
+    forms = [_FORMS.get(shown.get(name, "")) for name in names]
+    for row in rows:
+        yield [_cell(value, form) for value, form in zip(row, forms, strict=True)]
+
+
+def _cell(value: Any, form: Callable[[int], str] | None) -> str:
+    if value is None:
+        return "-"
+    if form is not None:
+        return form(value)
+    if isinstance(value, dict | list):
+        import orjson  # noqa: PLC0415  few tables have such a cell
+
+        return safe(orjson.dumps(value, default=str).decode())
+    return safe(str(value))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[list[str]], right: Sequence[bool], style: Style) -> int:
+    """Print rows in columns under their headings, some hundred at a time; how many there were."""
+    held: list[list[str]] = []
+    widths, count = [len(heading) for heading in headings], 0
+    for row in rows:
+        held.append(row)
+        count += 1
+        if len(held) == ALIGNED:
+            _print_block(headings if count == ALIGNED else None, held, (widths, right), style)
+            held = []
+    if held:
+        _print_block(headings if count < ALIGNED else None, held, (widths, right), style)
+    return count
+
+
+def _print_block(
+    headings: Sequence[str] | None, rows: list[list[str]], columns: tuple[list[int], Sequence[bool]], style: Style
+) -> None:
+    widths, right = columns
+    for row in rows:
+        widths[:] = map(max, widths, map(len, row))
+    if headings is not None:
+        sys.stdout.write(style.paint(_line(headings, widths, right), "faint") + "\n")
+    for row in rows:
+        sys.stdout.write(_line(row, widths, right) + "\n")
+
+
+def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    placed = zip(row, widths, right, strict=True)
+    return "  ".join(text.rjust(width) if flush else text.ljust(width) for text, width, flush in placed).rstrip()
+
+
+def print_json(objects: Iterable[Mapping[str, Any]]) -> int:
+    """Print one object a line; how many there were."""
+    import orjson  # noqa: PLC0415  only this form needs it
+
+    count = 0
+    for value in objects:
+        sys.stdout.buffer.write(orjson.dumps(value, default=str) + b"\n")
+        count += 1
+    return count
+
+
+def print_csv(answer: Answer) -> int:
+    """Print rows with commas between their values, under a line of names; how many there were."""
+    import csv  # noqa: PLC0415  only this form needs it
+
+    import orjson  # noqa: PLC0415
+
+    writer, count = csv.writer(sys.stdout), 0
+    writer.writerow(answer.names)
+    for row in answer.rows:
+        writer.writerow(orjson.dumps(cell).decode() if isinstance(cell, dict | list) else cell for cell in row)
+        count += 1
+    return count
+
+
+def numeric(rows: Sequence[Sequence[Any]], width: int) -> list[bool]:
+    """Which columns hold numbers."""
+    return [any(isinstance(row[i], int | float) for row in rows) for i in range(width)]
