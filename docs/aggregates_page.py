@@ -4,7 +4,7 @@ import textwrap
 from typing import Final
 
 from processor.rules import NAMES, RULES, Rule
-from processor.windows import CELLS_MAX, KEYS_MAX, RETAINED, SILENT_MS
+from processor.windows import CELLS_MAX, KEYS_MAX, MEMBERS_A_CELL, RETAINED, SENSORS_MAX, SILENT_MS
 from synfin.config import SETTINGS
 from synfin.wire.counts import GROUPS, MEMBERS_MAX, SUMS
 
@@ -27,15 +27,24 @@ and print the same records.
   however far apart they are read: a recording at full speed and a long catch-up raise what live traffic raises.
 * A partition that has said nothing at all for {silent} seconds of the log's time is not waited for. What it says later
   counts too, and its windows are judged again.
-* What waits is bounded: beyond {cells} windows of keys in a partition of the counts topic, windows are judged by what
-  has come of them, and `processor_judged_early_total` counts it. A share, as that of attempts that succeed, may be
-  wrong then, and counts that come {kept} windows late ({kept_service} for a service) find their window forgotten.
+* What waits is bounded: beyond {cells} windows of keys in a partition of the counts topic (of which {members_a_cell}
+  members count as one more) windows are judged by what has come of them, and `processor_judged_early_total` counts it.
+  A share, as that of attempts that succeed, may be wrong then, and counts that come {kept} windows late
+  ({kept_service} for a service) find their window forgotten. Where that is too little, the keys with the least records
+  give way.
+* Times are those of sensors, and may be invented. Windows more than a minute after all clocks of their sensor are from
+  before the clock was set back: they are judged when the next clock is told, and forgotten. A clock a day ahead of the
+  broker's tells nothing of other sensors.
 * A rule that is true again is silent until its cause was gone for `quiet_windows` windows.
 * An alert that packets which we lost could explain is not raised: the sensor's drop counters, and batches that
   never came, mark the windows in which they fall. A reset or a refusal that was seen is no less true for what was
   not.
 * Memory is bounded: a group of keys (there are {groups}) keeps {keys}, the one with the least records gives way, and
-  `processor_judged_keys_dropped_total` counts it. Of
+  `processor_judged_keys_dropped_total` counts it. So it is with sensors, of which {sensors} are kept and
+  `processor_judged_sensors_dropped_total` counts the others; what waits of one that gives way is judged at once. Who
+  makes way for a new one leaves it its weight, so that a sensor or a service that is heard again and again outlasts
+  any number of invented ones. The first stage keeps as many sensors; the counts of one that makes way are sent early,
+  and what it had lost or seen opened before is forgotten. Of
   members (a service's sources, a stray's peers) those with the {members} least hashes are kept, which tell how many
   there are: exactly below that, and within some 12 % above.
 
@@ -80,6 +89,8 @@ def aggregates_page() -> str:
         "cells": CELLS_MAX,
         "groups": GROUPS,
         "keys": KEYS_MAX,
+        "sensors": SENSORS_MAX,
+        "members_a_cell": MEMBERS_A_CELL,
         "members": MEMBERS_MAX,
     }
     numbers |= {"kept": RETAINED["source"], "kept_service": RETAINED["service"]}

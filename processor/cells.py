@@ -22,6 +22,7 @@ ROOM: Final = 2  # cells that a row may begin
 SUMS_MAX: Final = max(len(sums) for sums in SUMS.values())
 REMEMBERED: Final = 60  # windows after which a handshake no longer shows that both directions are seen
 NEVER_NS: Final = -(1 << 62)
+NOBODY: Final = 0xFFFF_FFFF  # row of SENSOR of a sensor that has none
 
 CELL: Final = np.dtype(
     [
@@ -52,7 +53,8 @@ SENSOR: Final = np.dtype(
         ("lost_last_ns", "<i8"),
     ]
 )
-CONTROL: Final = np.dtype([("key", "<u8"), ("cells_n", "<u8"), ("tallies_at", "<u8"), ("events_at", "<u8")])
+# `sensor` is the one of the core's records that waits for a row.
+CONTROL: Final = np.dtype([(name, "<u8") for name in ("key", "cells_n", "tallies_at", "events_at", "sensor")])
 
 Rows = npt.NDArray[Any]
 
@@ -66,7 +68,7 @@ class Cells(NamedTuple):
     targets: Rows  # TARGET[], TARGETS_MAX of each cell
     slots: Rows  # u4[]: number of a cell and one, 0 for none
     sensors: Rows  # SENSOR[]
-    numbers: Rows  # u4[]: row of SENSOR of each sensor in the core's records
+    numbers: Rows  # u4[]: row of SENSOR of each sensor in the core's records, or NOBODY
 
 
 TABLES: Final = (
@@ -351,14 +353,23 @@ def _add_event(tables: Any, row: Any, way: Any) -> None:
         _add_target(tables, number, row, not orig_higher)
 
 
+@inner
+def _ready(tables: Any, sensor: Any) -> Any:
+    """Whether a row of the core's records can be added: there is room, and its sensor is known."""
+    control = tables.control[_NONE]
+    control["sensor"] = sensor
+    known = tables.numbers[np.uint64(sensor)] != NOBODY
+    return known and control["cells_n"] + np.uint64(ROOM) <= np.uint64(CELLS_MAX)
+
+
 @compiled
 def count(addresses: Any, tallies: Any, events: Any) -> bool:
-    """Add rows from where `control` says; false when the cells must be emptied first, and it be called again."""
+    """Add rows from where `control` says; false when its sensor must be given a row first, or the cells be emptied."""
     tables = open_cells(addresses)
     control = tables.control[_NONE]
     at = np.uint64(control["tallies_at"])
     while at < np.uint64(len(tallies)):
-        if control["cells_n"] + np.uint64(ROOM) > np.uint64(CELLS_MAX):
+        if not _ready(tables, tallies[at]["sensor"]):
             control["tallies_at"] = at
             return False
         _add_tally(tables, tallies[at])
@@ -369,7 +380,7 @@ def count(addresses: Any, tallies: Any, events: Any) -> bool:
         row = events[at]
         way = _COUNTS_AS[np.uint64(row["kind"])]
         if way != _NOTHING and not row["k"]:  # what was taken back and is told again has been counted
-            if control["cells_n"] + np.uint64(ROOM) > np.uint64(CELLS_MAX):
+            if not _ready(tables, row["sensor"]):
                 control["events_at"] = at
                 return False
             _add_event(tables, row, way)

@@ -19,6 +19,7 @@ from processor.cells import (
     CONTROL,
     KINDS,
     NEVER_NS,
+    NOBODY,
     REMEMBERED,
     SENSOR,
     SERVICE,
@@ -50,6 +51,7 @@ from synfin.wire.counts import (
 )
 from synfin.wire.event import Records
 
+SENSORS_MAX: Final = 1024  # beyond it one makes way for each new one
 STATE_KEY: Final = b"open"  # of its values in the state topic
 MAGIC: Final = b"SYNC"
 PREFIX: Final = struct.Struct("<4sqq")  # magic, epoch, next offset: of two snapshots the greater is the newer
@@ -69,6 +71,8 @@ class Counting:
         self._partition, self._epoch = partition, -1  # offset of the first that is, where there was no snapshot
         self._sent = [0] * partitions  # number of the last record for each partition of the counts topic
         self._names: list[str] = []  # of the sensors, by row of SENSOR
+        self._numbers: dict[str, int] = {}  # the other way round
+        self._next_row = 0  # whose sensor makes way
         self._tables = Cells(
             control=np.zeros(1, CONTROL),
             wanted=np.zeros(1, CELL),
@@ -84,13 +88,17 @@ class Counting:
 
     def add(self, records: Records) -> None:
         """Count what the core emitted."""
-        if len(self._tables.numbers) < len(records.sensors):
-            numbers = np.array([self._sensor(name) for name in records.sensors], np.uint32)
-            self._replace(numbers=numbers)
+        new = records.sensors[len(self._tables.numbers) :]
+        if new:
+            self._replace(numbers=np.append(self._tables.numbers, np.full(len(new), NOBODY, np.uint32)))
         control = self._tables.control
         control["tallies_at"] = control["events_at"] = 0
         while not count(self._addresses, records.tallies, records.events):
-            self._close(np.ones(int(control["cells_n"][0]), bool))
+            wanted = int(control["sensor"][0])
+            if self._tables.numbers[wanted] == NOBODY:
+                self._tables.numbers[wanted] = self._sensor(records.sensors[wanted])
+            else:
+                self._close(np.ones(int(control["cells_n"][0]), bool))
 
     def _replace(self, **tables: Rows) -> None:
         self._tables = self._tables._replace(**tables)
@@ -98,13 +106,31 @@ class Counting:
 
     def _sensor(self, name: str) -> int:
         """Row of a sensor, made at first sight."""
-        if name not in self._names:
+        number = self._numbers.get(name)
+        if number is not None:
+            return number
+        row = np.zeros(1, SENSOR)
+        for field in ("clock", "opened_at", "lost_last_ns"):
+            row[field] = NEVER_NS
+        if len(self._names) < SENSORS_MAX:
+            number = len(self._names)
             self._names.append(name)
-            row = np.zeros(1, SENSOR)
-            for field in ("clock", "opened_at", "lost_last_ns"):
-                row[field] = NEVER_NS
             self._replace(sensors=np.append(self._tables.sensors, row))
-        return self._names.index(name)
+        else:
+            number = self._make_way()
+            self._names[number] = name
+            self._tables.sensors[number : number + 1] = row
+        self._numbers[name] = number
+        return number
+
+    def _make_way(self) -> int:
+        """A row whose sensor begins anew when it is heard again: no count is lost, but what explains counts is."""
+        number, self._next_row = self._next_row, (self._next_row + 1) % SENSORS_MAX
+        cells = self._tables.cells[: int(self._tables.control["cells_n"][0])]
+        self._close(cells["sensor"] == number)
+        self._tables.numbers[self._tables.numbers == number] = NOBODY
+        del self._numbers[self._names[number]]
+        return number
 
     def _row(self, name: str) -> Any:
         number = self._sensor(name)
@@ -128,9 +154,7 @@ class Counting:
             return
         self._tables.sensors["clock"][number] = window
         cells = self._tables.cells[: int(self._tables.control["cells_n"][0])]
-        chosen = (cells["sensor"] == number) & (cells["window"] != window)
-        if chosen.any():
-            self._close(chosen)
+        self._close((cells["sensor"] == number) & (cells["window"] != window))
         self._say("clock", sensor, window)
 
     def end(self, sensor: str, last_ns: int) -> None:
@@ -148,6 +172,8 @@ class Counting:
 
     def _close(self, chosen: Rows) -> None:
         """Make records of the chosen cells; the others close ranks."""
+        if not chosen.any():
+            return
         tables = self._tables
         self._closed += self._counts(np.flatnonzero(chosen))
         cells, left = tables.cells[: len(chosen)], np.flatnonzero(~chosen)
@@ -218,6 +244,7 @@ class Counting:
             "next": self.next,
             "epoch": self._epoch,
             "sent": self._sent,
+            "next_row": self._next_row,
             "sensors": [[name, *row.tolist()] for name, row in zip(self._names, tables.sensors, strict=True)],
             "cells": len(cells),
         }
@@ -253,6 +280,8 @@ class Counting:
             raise ValueError("a number in it is out of its range")
         self.next, self._epoch, self._sent = int(told["next"]), int(told["epoch"]), [int(n) for n in told["sent"]]
         self._names = [str(name) for name, *_ in told["sensors"]]
+        self._numbers = {name: number for number, name in enumerate(self._names)}
+        self._next_row = int(told["next_row"]) % SENSORS_MAX
         sensors = np.array([tuple(row) for _, *row in told["sensors"]], SENSOR)
         self._tables.cells[:n] = cells
         self._tables.targets.reshape(CELLS_MAX, TARGETS_MAX)[:n][named] = targets

@@ -95,6 +95,7 @@ def probe(counters: Counters, status: Status, judged: Counters, spilled: Spilled
         yield Sample(
             "processor_judged_keys_dropped_total", spilled.keys, "addresses and services that made way for others"
         )
+        yield Sample("processor_judged_sensors_dropped_total", spilled.sensors, "sensors that made way for others")
         yield Sample("processor_judged_early_total", spilled.early, "times that rules did not wait for all partitions")
         yield Sample("processor_counts_lag", status.counts_lag, "records of counts not applied yet")
         yield Sample("processor_partitions", len(status.lags), "partitions assigned")

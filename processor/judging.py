@@ -20,7 +20,7 @@ from synfin.wire.counts import Count, decode
 from synfin.wire.key import SLICES
 
 STATE_KEY: Final = b"counts"  # of its values in the state topic
-VERSION: Final = 3
+VERSION: Final = 4
 SIZE_MAX: Final = 1 << 30
 
 

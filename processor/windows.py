@@ -6,7 +6,6 @@ too, and its window is judged again. What a rule found is raised once, until the
 """
 
 import hashlib
-import heapq
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from processor.room import Room
 from processor.rules import CAUSES, LOOK_BACK, MINUTE, RULES, TARGETS_KEPT, Finding, Rule, Thresholds, Windows
 from synfin.wire.counts import (
     CLOCKS,
@@ -29,9 +29,12 @@ from synfin.wire.counts import (
 
 SILENT_MS: Final = 60_000  # of the log's time, after which a partition that says nothing is not waited for
 CELLS_MAX: Final = 1 << 16  # windows of keys; beyond it nobody is waited for
+MEMBERS_A_CELL: Final = 8  # so many members of one weigh as much as another
 KEYS_MAX: Final = 256  # of a group
+SENSORS_MAX: Final = 1024
 RETAINED: Final = {"service": LOOK_BACK + MINUTE, "source": 2 * MINUTE, "stray": 2 * MINUTE}
 QUIET: Final = 780  # windows for which a sensor speaks of a connection's partition after its last packet there
+AHEAD: Final = 8640  # windows, a day, by which a sensor's clock may be before the log's and be believed of others
 NEVER: Final = -(1 << 62)
 OVER: Final = 1 << 62  # clock of a capture that ended
 
@@ -51,32 +54,26 @@ class Spilled:
     """What the bounds of memory cost."""
 
     keys: int = 0  # that made way for others
+    sensors: int = 0  # as well
     early: int = 0  # times that windows were judged without waiting for all partitions
-
-
-@dataclass(slots=True)
-class _Group:
-    """Keys that make room for one another."""
-
-    size: int = 0
-    order: list[tuple[int, Key]] = field(default_factory=list)  # a heap of all keys, by what they weighed once
 
 
 @dataclass(slots=True)
 class _About:
     """What is known of one key."""
 
-    group: _Group
-    weight: int = 0  # records added, and those of the key whose place it took: the lightest gives way
+    room: "Room[Key, _About]"
+    weight: int = 0  # records added, and those of the key whose place it took
     cells: dict[int, Count] = field(default_factory=dict)  # by number of window
     active: dict[str, int] = field(default_factory=dict)  # kind to the last window with its cause
 
 
 @dataclass(slots=True)
 class _Sensor:
+    weight: int = 0  # as of a key
     clocks: dict[int, int] = field(default_factory=dict)  # partition of the packets to the window that is open there
     touched: dict[int, set[Key]] = field(default_factory=dict)  # window to keys that are to be judged there
-    ends: dict[int, set[Key]] = field(default_factory=dict)  # window to keys that have one which is of no use after it
+    held: dict[tuple[str, int], set[Key]] = field(default_factory=dict)  # kind and window to keys that have it
 
 
 class Judge:
@@ -86,12 +83,13 @@ class Judge:
         """`partitions` of the packets, all of which see something of every sensor."""
         self._limits, self._partitions = limits, partitions
         self._keys: dict[Key, _About] = {}
-        self._groups: dict[int, _Group] = {}
+        self._rooms: dict[int, Room[Key, _About]] = {}  # by group
         self._sensors: dict[str, _Sensor] = {}
+        self._sensor_room = Room(self._sensors, SENSORS_MAX)
         self._heard_ms: dict[int, int] = {}  # partition to when it last said something
-        self._reached: dict[int, int] = {}  # partition to the highest clock of any sensor there
+        self._reached: dict[int, int] = {}  # partition to the highest clock there that can be believed
         self._since_ms: int | None = None
-        self._cells, self._cells_max = 0, CELLS_MAX
+        self._cells = 0  # as `_size` counts them
         self._spilled = spilled or Spilled()
 
     def add(self, count: Count, part: int = 0, now_ms: int = 0) -> list[Alert]:
@@ -99,15 +97,27 @@ class Judge:
         if self._since_ms is None:
             self._since_ms = now_ms
         self._heard_ms[part] = now_ms
-        sensor = self._sensors.setdefault(count.key.sensor, _Sensor())
+        raised: list[Alert] = []
+        sensor = self._sensors.get(count.key.sensor) or self._new_sensor(count.key.sensor, raised)
+        sensor.weight += 1
         window = count.window_ns // WINDOW_NS
         if count.key.of in CLOCKS:
             sensor.clocks[part] = window if count.key.of == "clock" else OVER
-            if count.key.of == "clock":
+            if count.key.of == "clock" and window <= now_ms * 1_000_000 // WINDOW_NS + AHEAD:
                 self._reached[part] = max(window, self._reached.get(part, NEVER))
-            return self._due(sensor, now_ms)
+            return raised + self._due(sensor, now_ms)
         self._keep(sensor, count, window)
-        return self._hurry() if self._cells > self._cells_max else []
+        return raised + self._hurry() if self._cells > CELLS_MAX else raised
+
+    def _new_sensor(self, name: str, raised: list[Alert]) -> _Sensor:
+        """Know a sensor from now on; what one that makes way for it still had is judged."""
+        found = _Sensor()
+        gone = self._sensor_room.enter(name, found)
+        if gone is not None:
+            self._spilled.sensors += 1
+            raised += self._judge(gone[1], NEVER, NEVER)
+            self._forget(gone[1], OVER, OVER)
+        return found
 
     def finish(self) -> list[Alert]:
         """Judge all that is left."""
@@ -118,25 +128,34 @@ class Judge:
         since_ms = self._since_ms or 0
         parts = range(self._partitions)
         alive = [part for part in parts if now_ms - self._heard_ms.get(part, since_ms) <= SILENT_MS]
-        clocks = [self._clock(sensor, part) for part in alive]
-        raised = self._judge(sensor, min(clocks), max(clocks))
-        self._forget(sensor, min(*clocks, *sensor.clocks.values()))
+        highest = max(sensor.clocks.values())
+        clocks = [self._clock(sensor, part, highest) for part in alive]
+        raised = self._judge(sensor, min(clocks), max(*clocks, highest))
+        self._forget(sensor, min(*clocks, *sensor.clocks.values()), max(*clocks, highest))
         return raised
 
-    def _clock(self, sensor: _Sensor, part: int) -> int:
+    def _clock(self, sensor: _Sensor, part: int, highest: int) -> int:
         """Where a partition stands with a sensor; where it has nothing of it, where it stands with the others."""
         at, reached = sensor.clocks.get(part, NEVER), self._reached.get(part, NEVER)
-        return at if at > reached - QUIET else reached
+        return at if at > min(highest, reached) - QUIET else reached
 
     def _hurry(self) -> list[Alert]:
-        """Judge as if all partitions were where the first is, and forget what is of no use then: memory is bounded."""
+        """Judge as if all partitions were where the first is, and forget: memory is bounded.
+
+        First goes what is of no use then, and where that is too little, the keys that weigh least.
+        """
         self._spilled.early += 1
         raised: list[Alert] = []
         for _, sensor in sorted(self._sensors.items()):
             clock = max((at for at in sensor.clocks.values() if at != OVER), default=OVER)
             raised += self._judge(sensor, clock, clock)
-            self._forget(sensor, clock)
-        self._cells_max = max(CELLS_MAX, 2 * self._cells)
+            self._forget(sensor, clock, clock)
+        for _, key in sorted((about.weight, key) for key, about in self._keys.items()):
+            if 2 * self._cells <= CELLS_MAX:
+                break
+            about = self._keys[key]
+            about.room.leave(key)
+            self._let_go(key, about)
         return raised
 
     def _keep(self, sensor: _Sensor, count: Count, window: int) -> None:
@@ -146,12 +165,13 @@ class Judge:
         found = about.cells.get(window)
         if found is None:
             about.cells[window] = found = count
-            self._cells += 1
-            sensor.ends.setdefault(window + RETAINED[key.of], set()).add(key)
+            sensor.held.setdefault((key.of, window), set()).add(key)
         else:
+            self._cells -= _size(found)
             found.merge(count)
         if len(found.members) > MEMBERS_MAX:
             found.members = least(found.members) if key.of != "source" else _kept(found.members)
+        self._cells += _size(found)
         if any(count.sums[name] for name in CAUSES[key.of]):
             sensor.touched.setdefault(window, set()).add(key)
 
@@ -159,35 +179,24 @@ class Judge:
         """What is known of a key; in a full group it takes the place of the one with the least, and its weight."""
         found = self._keys.get(key)
         if found is None:
-            group = self._groups.setdefault(group_of(key.text()), _Group())
-            found = self._keys[key] = _About(group)
-            if group.size >= KEYS_MAX:
-                lightest = self._lightest(group)
-                found.weight = lightest.weight
-                self._cells -= len(lightest.cells)
-                self._spilled.keys += 1
-            self._weigh(key, found)
+            found = _About(self._room(key))
+            gone = found.room.enter(key, found)
+            if gone is not None:
+                self._let_go(*gone)
         return found
 
-    def _weigh(self, key: Key, about: _About) -> None:
-        """Let a new key into its group."""
-        group = about.group
-        group.size += 1
-        heapq.heappush(group.order, (about.weight, key))
-        if len(group.order) > 2 * KEYS_MAX:  # most are of keys that are gone
-            there = {key for _, key in group.order if key in self._keys}
-            group.order = sorted((self._keys[key].weight, key) for key in there)
+    def _room(self, key: Key) -> Room[Key, _About]:
+        group = group_of(key.text())
+        return self._rooms.get(group) or self._rooms.setdefault(group, Room(self._keys, KEYS_MAX))
 
-    def _lightest(self, group: _Group) -> _About:
-        """Take out the key that weighs least: weights only grow, so what the heap says of the others is too little."""
-        while True:
-            weight, key = heapq.heappop(group.order)
-            about = self._keys.get(key)
-            if about is not None and about.weight == weight:
-                group.size -= 1
-                return self._keys.pop(key)
-            if about is not None:
-                heapq.heappush(group.order, (about.weight, key))
+    def _let_go(self, key: Key, about: _About) -> None:
+        """Forget the windows of a key that made way."""
+        self._spilled.keys += 1
+        sensor = self._sensors[key.sensor]
+        for window, count in about.cells.items():
+            self._cells -= _size(count)
+            _take_out(sensor.held, (key.of, window), key)
+            _take_out(sensor.touched, window, key)
 
     def _judge(self, sensor: _Sensor, low: int, high: int) -> list[Alert]:
         """Judge the sensor's windows that were touched: those before `low`, and those far after `high`, in their order.
@@ -197,9 +206,7 @@ class Judge:
         raised: list[Alert] = []
         for window in sorted(number for number in sensor.touched if number < low or number > high + MINUTE):
             for key in sorted(sensor.touched.pop(window)):
-                about = self._keys.get(key)
-                if about is not None and window in about.cells:
-                    raised += self._judged(key, about, window)
+                raised += self._judged(key, self._keys[key], window)
         return raised
 
     def _judged(self, key: Key, about: _About, window: int) -> Iterator[Alert]:
@@ -217,16 +224,18 @@ class Judge:
                 if before is None or window - before > self._limits.quiet_windows:
                     yield alert_of(rule, key, window, finding)
 
-    def _forget(self, sensor: _Sensor, clock: int) -> None:
-        """Let go of windows that no rule looks at any more when `clock` is judged, and of keys without any."""
-        for end in [end for end in sensor.ends if end < clock]:
-            for key in sensor.ends.pop(end):
-                about = self._keys.get(key)
-                if about is not None and about.cells.pop(end - RETAINED[key.of], None) is not None:
-                    self._cells -= 1
-                    if not about.cells:
-                        del self._keys[key]
-                        about.group.size -= 1
+    def _forget(self, sensor: _Sensor, low: int, high: int) -> None:
+        """Let go of windows that no rule looks at any more when `low` is judged, and of keys without any.
+
+        Neither of those far after `high`, which `_judge` took for the time before a clock was set back.
+        """
+        held = [(of, window) for of, window in sensor.held if window + RETAINED[of] < low or window > high + MINUTE]
+        for place in held:
+            for key in sensor.held.pop(place):
+                about = self._keys[key]
+                self._cells -= _size(about.cells.pop(place[1]))
+                if not about.cells:
+                    about.room.leave(key)
 
     def snapshot(self) -> dict[str, Any]:
         """All that it knows, fit for JSON."""
@@ -237,29 +246,40 @@ class Judge:
         sensors = {}
         for name, sensor in self._sensors.items():
             touched = [[window, [list(key) for key in sorted(keys)]] for window, keys in sorted(sensor.touched.items())]
-            sensors[name] = [list(sensor.clocks.items()), touched]
-        heard = [self._since_ms, list(self._heard_ms.items()), list(self._reached.items()), self._cells_max]
+            sensors[name] = [sensor.weight, list(sensor.clocks.items()), touched]
+        heard = [self._since_ms, list(self._heard_ms.items()), list(self._reached.items())]
         return {"keys": keys, "sensors": sensors, "heard": heard}
 
     def put_back(self, told: dict[str, Any]) -> None:
         """Take what `snapshot` gave. KeyError, TypeError or ValueError when it is something else."""
-        for name, (clocks, touched) in told["sensors"].items():
+        for name, (weight, clocks, touched) in told["sensors"].items():
             waiting = {int(window): {Key(*key) for key in keys} for window, keys in touched}
-            self._sensors[name] = _Sensor({int(part): int(at) for part, at in clocks}, waiting)
+            self._sensor_room.enter(name, _Sensor(int(weight), {int(part): int(at) for part, at in clocks}, waiting))
         for fields, cells, active, weight in told["keys"]:
             key = Key(*fields)
             counts = [decode(each.encode()) for each in cells]
             by_window = {count.window_ns // WINDOW_NS: count for count in counts}
-            group = self._groups.setdefault(group_of(key.text()), _Group())
-            about = _About(group, int(weight), by_window, {str(kind): int(at) for kind, at in active.items()})
-            self._keys[key] = about
-            self._weigh(key, about)
-            self._cells += len(by_window)
-            for window in by_window:
-                self._sensors[key.sensor].ends.setdefault(window + RETAINED[key.of], set()).add(key)
-        self._since_ms, heard, reached, self._cells_max = told["heard"]
+            room = self._room(key)
+            room.enter(key, _About(room, int(weight), by_window, {str(kind): int(at) for kind, at in active.items()}))
+            for window, count in by_window.items():
+                self._cells += _size(count)
+                self._sensors[key.sensor].held.setdefault((key.of, window), set()).add(key)
+        self._since_ms, heard, reached = told["heard"]
         self._reached = {int(part): int(at) for part, at in reached}
         self._heard_ms = {int(part): int(at_ms) for part, at_ms in heard}
+
+
+def _size(count: Count) -> int:
+    """How much room a window of a key takes."""
+    return 1 + len(count.members) // MEMBERS_A_CELL
+
+
+def _take_out(sets: dict[Any, set[Key]], place: Any, key: Key) -> None:
+    """Take a key out of one of several sets, and the set when it was the last."""
+    keys = sets.get(place, set())
+    keys.discard(key)
+    if not keys:
+        sets.pop(place, None)
 
 
 def _kept(targets: AbstractSet[tuple[str, int]]) -> AbstractSet[tuple[str, int]]:

@@ -25,6 +25,7 @@ READ_MAX: Final = 256  # members that are taken from one record
 PORT_MAX: Final = 65_535
 NUMBER_MAX: Final = (1 << 63) - 1  # of a record and of what is added up, which a snapshot has to hold
 NAME_BYTES_MAX: Final = 64
+IP_CHARS_MAX: Final = 45  # ::ffff: and an IPv4 address, all written out
 TYPE: Final = "synfin.counts"
 
 # Sums of each kind of record, by their keys in JSON.
@@ -182,7 +183,7 @@ def _number(value: Any) -> int:
 @lru_cache(1 << 16)
 def _ip(value: Any) -> str:
     ipaddress.ip_address(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > IP_CHARS_MAX:
         raise TypeError("an address is text")
     return value
 

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from processor import counting as module
 from processor.cells import CELLS_MAX
 from processor.counting import Counting
 from synfin.errors import ContractError, UsageError
@@ -86,6 +87,31 @@ def test_of_many_members_the_least_hashes_are_kept():
     every = [count.members for count in closed(counted(500)) if count.key.of == "service"]
     assert one.sums["syns"] == 500
     assert one.members == set(sorted(set().union(*every))[:MEMBERS_MAX])
+
+
+def test_more_sensors_than_there_is_room_for_are_all_counted(monkeypatch):
+    """A name costs its inventor nothing: those that make way begin anew, and no count of theirs is lost."""
+    monkeypatch.setattr(module, "SENSORS_MAX", 5)
+    counting, names, found = Counting(KEY), [f"tap {i}" for i in range(40)], []
+    empty = [np.zeros(0, dtype) for dtype in (FLOW_RECORD, TRANSITION)]
+    for i in range(40):
+        rows = syns(i + 3)
+        rows["sensor"] = i - np.arange(i + 3) % min(i + 1, 8)  # a few sensors' rows, none in the same order
+        counting.add(Records(*empty, refused(0), np.zeros(0, EVIDENCE), tuple(names[: i + 1]), rows))
+        if i % 10 == 5:
+            before, counting = counting, Counting(KEY + i)
+            counting.put_back(before.snapshot())
+            found += before.take()
+    for name in names:
+        counting.close(name, START_NS + WINDOW_NS)
+        counting.lost(name, START_NS, START_NS + 1)
+    found += counting.take()
+    told = Counter()
+    for count in found:
+        told[count.key.sensor] += count.sums.get("syns", 0)
+    sent = Counter(names[j] for i in range(40) for j in i - np.arange(i + 3) % min(i + 1, 8))
+    assert told == sent
+    assert len(counting.snapshot()) < 5000
 
 
 def test_what_is_open_goes_on_behind_a_snapshot():
