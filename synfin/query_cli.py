@@ -3,7 +3,7 @@
 import argparse
 import atexit
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from synfin.errors import EXIT_OK, UsageError
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from synfin.query.sql import Where
-    from synfin.query.store import Answer, Store
+    from synfin.query.store import Answer, Place, Store
 
 REPORTS: Final = ("talkers", "handshakes", "resets", "states")  # of synfin.query.reports, which --help does not load
 NS: Final = 1_000_000_000
@@ -21,17 +21,7 @@ NS: Final = 1_000_000_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""
     parser.add_argument("filter", nargs="?", metavar="FILTER", help="a display filter, by what a record holds")
-    parser.add_argument(
-        "--in",
-        dest="places",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="where a sink writes, or a file of records, or - (the sink's folder, by synfin.toml, else events)",
-    )
-    parser.add_argument(
-        "--config", metavar="FILE", help="read this instead of ./synfin.toml or /etc/synfin/synfin.toml"
-    )
+    add_places(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--events", action="store_true", help="events, not connections")
     what.add_argument(
@@ -46,6 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="the first N alone")
 
 
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Flags that say where records are."""
+    parser.add_argument(
+        "--in",
+        dest="places",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="where a sink writes, or a file of records, or - (the sink's folder, by synfin.toml, else events)",
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="read this instead of ./synfin.toml or /etc/synfin/synfin.toml"
+    )
+
+
 def main(args: argparse.Namespace) -> int:
     """Answer; the exit code."""
     if args.sql and (args.filter or args.since or args.until or args.limit is not None):
@@ -58,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     from synfin.filter.errors import FilterError
     from synfin.query.store import Store
 
-    store = Store(_places(args))
+    store = Store(places(args))
     for at, pattern in condition.patterns:
         if why := store.refused(pattern):
             raise FilterError(args.filter, at, f"records are searched by RE2, which refuses this pattern: {why}")
@@ -77,7 +82,8 @@ def main(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _places(args: argparse.Namespace) -> "list[Any]":
+def places(args: argparse.Namespace) -> "list[Place]":
+    """Where records are."""
     from pathlib import Path
 
     from synfin.config import resolve
@@ -153,19 +159,11 @@ def _table(args: argparse.Namespace, answer: "Answer", shown: "Mapping[str, str]
 
 def _lines(args: argparse.Namespace, store: "Store", condition: "Where", limit: str) -> int:
     """Print the records as they stand in the files; how many there were."""
-    from synfin.query.store import KEYS
-
     relations = ["events"] if args.events else ["flows"]
     if args.events and not args.filter:  # an alert over many connections has no ends that a filter could ask for
         relations.append("aggregates")
-    chosen = (
-        f"SELECT line, place, key FROM lines_of_{name} "
-        f"WHERE key IN (SELECT {KEYS[name][1]} FROM {name} WHERE {condition.sql})"
-        for name in relations
-    )
-    answer = store.ask(f"{' UNION ALL '.join(chosen)} ORDER BY place, key{limit}", condition.parameters)
     count = 0
-    for line, _, _ in answer.rows:
+    for line in store.lines(relations, condition, limit):
         sys.stdout.buffer.write(line.encode() + b"\n")
         count += 1
     return count

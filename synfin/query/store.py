@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from synfin.errors import StorageError, StoragePermissionError, UsageError
 from synfin.query.columns import columns, literal, quoted
-from synfin.query.sql import MACROS
+from synfin.query.sql import MACROS, Where
 from synfin.wire.schemas import schema
 
 RECORDS: Final = {"flows": "flow", "events": "event", "aggregates": "aggregate"}  # relation: what its records say
@@ -111,6 +111,16 @@ class Store:
             return Answer([column[0] for column in cursor.description or ()], self._rows(cursor))
         except self._duckdb.Error as error:
             raise self._said(error) from error
+
+    def lines(self, relations: list[str], condition: Where, limit: str = "") -> Iterator[str]:
+        """Records of relations as they stand in the files, by their times."""
+        chosen = (
+            f"SELECT line, place, key FROM lines_of_{name} "
+            f"WHERE key IN (SELECT {KEYS[name][1]} FROM {name} WHERE {condition.sql})"
+            for name in relations
+        )
+        answer = self.ask(f"{' UNION ALL '.join(chosen)} ORDER BY place, key{limit}", condition.parameters)
+        return (row[0] for row in answer.rows)
 
     def refused(self, pattern: str) -> str | None:
         """Why RE2, which searches texts here, does not take a pattern."""

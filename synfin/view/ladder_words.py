@@ -23,6 +23,12 @@ def short_flags(flags: int) -> str:
     return "".join(letter for bit, letter in enumerate(_TCPDUMP) if flags >> bit & 1) or "none"
 
 
+def named_flags(short: str) -> str:
+    """Flags as tcpdump prints them by their names."""
+    bits = sum(1 << bit for bit, letter in enumerate(_TCPDUMP) if letter in short)
+    return long_flags(bits)
+
+
 def label(packet: Packet, flags: Callable[[int], str], bare: bool = False) -> str:
     """Flags and numbers of a packet: `PSH,ACK seq 1 ack 1 len 18`, or bare `P. 1 1 (18)`."""
     parts = [flags(packet.flags)]
