@@ -26,6 +26,7 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "run": Command("synfin.run_cli", "capture or read, and print connections: all in one process, without Kafka"),
     "read": Command("synfin.read_cli", "connections of capture files, one line each"),
+    "tail": Command("synfin.tail_cli", "connections, events or alerts from Kafka as they come"),
     "explain": Command("synfin.explain_cli", "a connection in words, with the packets that each conclusion rests on"),
     "query": Command("synfin.query_cli", "questions to the files that a sink wrote: a filter, SQL, or a report"),
     "ladder": Command("synfin.ladder_cli", "a connection as a sequence diagram with both ends' states"),

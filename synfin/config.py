@@ -116,7 +116,7 @@ class Setting(NamedTuple):
         return "SYNFIN_" + self.name.replace(".", "_").upper()
 
 
-_KAFKA: Final = ("sensor", "processor", "sink", "topics")
+_KAFKA: Final = ("sensor", "processor", "sink", "topics", "tail")
 
 SETTINGS: Final = (
     Setting("kafka.brokers", words, ("localhost:9092",), "brokers to begin with", _KAFKA, "--brokers"),

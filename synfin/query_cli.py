@@ -171,7 +171,8 @@ def _lines(args: argparse.Namespace, store: "Store", condition: "Where", limit: 
 
 def _flows(store: "Store", condition: "Where", limit: str) -> int:
     """Print connections for a person; how many there were."""
-    from synfin.query.answers import HEADINGS, flow_cells, print_table
+    from synfin.query.answers import print_table
+    from synfin.view.record_cells import HEADINGS, RIGHT, flow_cells
     from synfin.view.style import style_for
 
     answer = store.ask(
@@ -179,4 +180,4 @@ def _flows(store: "Store", condition: "Where", limit: str) -> int:
     )
     style = style_for(sys.stdout)
     rows = (flow_cells(dict(zip(answer.names, row, strict=True)), style) for row in answer.rows)
-    return print_table(HEADINGS, rows, [heading in ("SENT", "RECEIVED") for heading in HEADINGS], style)
+    return print_table(HEADINGS, rows, RIGHT, style)

@@ -13,6 +13,15 @@ def by_records(made: Filter) -> bool:
     return all(field.flow for field in made.fields) and not made.bytewise
 
 
+def check_of_flows(made: Filter) -> None:
+    """Refuse a filter that flow records cannot answer. FilterError."""
+    if by_records(made):
+        return
+    other = next((field.name for field in made.fields if not field.flow), None)
+    what = f"{other} is not known" if other else "there are no bytes"
+    raise FilterError(made.text, (0, len(made.text)), f"{what} of a connection's record, only of its packets")
+
+
 def check_of_events(made: Filter) -> None:
     """Refuse a filter that events cannot answer. FilterError."""
     other = [field.name for field in made.fields if field.flow not in _OF_EVENTS]

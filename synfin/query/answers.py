@@ -2,45 +2,18 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from synfin.query.store import Answer
+from synfin.view.record_cells import line, moment
 from synfin.view.style import Style, safe
-from synfin.view.words import Record, abnormal, duration, ended, opened, size, socket_text
+from synfin.view.words import duration, size
 
-HEADINGS: Final = ("TIME", "ORIGINATOR", "", "RESPONDER", "OPENED", "SENT", "RECEIVED", "ENDED", "STATES", "")
 ALIGNED: Final = 256  # rows that are aligned with one another, and held at a time
 Shown = Mapping[str, str]
 
 
-def moment(ns: int) -> str:
-    """A time of this host's zone to the millisecond, with its day."""
-    try:
-        local = datetime.fromtimestamp(ns // 1_000_000_000, UTC).astimezone()
-    except (ValueError, OverflowError, OSError):
-        return f"{ns} ns"
-    return f"{local:%Y-%m-%d %H:%M:%S}.{ns // 1_000_000 % 1000:03}"
-
-
 _FORMS: Final[dict[str, Callable[[int], str]]] = {"time": moment, "duration": duration, "size": size}
-
-
-def flow_cells(record: Record, style: Style) -> list[str]:
-    """A connection in the columns of HEADINGS."""
-    orig, resp = record["orig"], record["resp"]
-    return [
-        moment(record["start_ns"]),
-        socket_text(orig),
-        style.sign("→", ">"),
-        socket_text(resp),
-        opened(record),
-        size(orig["bytes"]),
-        size(resp["bytes"]),
-        ended(record),
-        f"{orig['state']} / {resp['state']}",
-        ", ".join(abnormal(record)),
-    ]
 
 
 def cells(names: Sequence[str], rows: Iterable[Sequence[Any]], shown: Shown) -> Iterable[list[str]]:
@@ -84,14 +57,9 @@ def _print_block(
     for row in rows:
         widths[:] = map(max, widths, map(len, row))
     if headings is not None:
-        sys.stdout.write(style.paint(_line(headings, widths, right), "faint") + "\n")
+        sys.stdout.write(style.paint(line(headings, widths, right), "faint") + "\n")
     for row in rows:
-        sys.stdout.write(_line(row, widths, right) + "\n")
-
-
-def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    placed = zip(row, widths, right, strict=True)
-    return "  ".join(text.rjust(width) if flush else text.ljust(width) for text, width, flush in placed).rstrip()
+        sys.stdout.write(line(row, widths, right) + "\n")
 
 
 def print_json(objects: Iterable[Mapping[str, Any]]) -> int:

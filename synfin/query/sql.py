@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final, NoReturn, TypeAlias
 
-from synfin.filter.askable import by_records, check_of_events
+from synfin.filter.askable import check_of_events, check_of_flows
 from synfin.filter.errors import FilterError
 from synfin.filter.fields import Field
 from synfin.filter.kinds import Kind
@@ -71,12 +71,7 @@ class Where:
 
 def where(made: Filter, events: bool = False) -> Where:
     """The condition under which a flow record, or an event, passes. FilterError where records cannot tell."""
-    if events:
-        check_of_events(made)
-    elif not by_records(made):
-        other = next((its.name for its in made.fields if not its.flow), None)
-        what = f"{other} is not known" if other else "there are no bytes"
-        raise FilterError(made.text, (0, len(made.text)), f"{what} of a connection's record, only of its packets")
+    (check_of_events if events else check_of_flows)(made)
     making = _Making(made.text)
     return Where(making.condition(made.condition), making.parameters, making.patterns)
 

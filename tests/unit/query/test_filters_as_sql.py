@@ -1,4 +1,4 @@
-"""A filter over stored records is the filter over the same records in memory: SQL against masks."""
+"""A filter says the same of records in memory, as JSON tells them, and in stored files by SQL."""
 
 import json
 import random
@@ -12,6 +12,7 @@ from synfin.filter.errors import FilterError
 from synfin.filter.fields import FIELDS
 from synfin.filter.masks import mask
 from synfin.filter.records import RecordTable
+from synfin.filter.told import ToldTable
 from synfin.query.sql import where
 from synfin.query.store import KEYS, Place, Store
 from synfin.wire.event import EVENT_RECORD, EVIDENCE, FLOW_RECORD, TRANSITION
@@ -57,6 +58,14 @@ def by_mask(made, records, events):
     return sorted(zip(keys, passes, strict=True))
 
 
+def by_telling(made, records, events):
+    """The same of what JSON tells."""
+    lines = (event_lines if events else flow_lines)(records).values()
+    told = [json.loads(line) for line in lines]
+    passes = mask(made, ToldTable(told)).tolist()
+    return sorted((record["id" if events else "view_id"], keep) for record, keep in zip(told, passes, strict=True))
+
+
 def by_sql(made, store, events):
     """The same from the files."""
     condition, relation = where(made, events=events), "events" if events else "flows"
@@ -80,6 +89,7 @@ def test_sql_takes_the_records_that_the_mask_takes(store, records, seed, events)
             continue
         wanted = by_mask(made, records, events)
         assert by_sql(made, store, events) == wanted, text
+        assert by_telling(made, records, events) == wanted, text
         compared += 1
         mixed += len({passes for _, passes in wanted}) == 2
     assert compared > FILTERS // 40
@@ -105,7 +115,9 @@ def test_sql_takes_the_records_that_the_mask_takes(store, records, seed, events)
 )
 def test_these_too(store, records, text):
     made = understand(text)
-    assert by_sql(made, store, events=False) == by_mask(made, records, events=False)
+    wanted = by_mask(made, records, events=False)
+    assert by_sql(made, store, events=False) == wanted
+    assert by_telling(made, records, events=False) == wanted
 
 
 @pytest.mark.parametrize(

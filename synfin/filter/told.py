@@ -1,0 +1,92 @@
+"""Records as JSON tells them, as a table of fields: what `synfin.filter.records` says of rows, said of objects."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from synfin.filter.fields import Field
+from synfin.filter.values import Octets, Values, halves
+
+_ENDS: Final[tuple[tuple[str, ...], ...]] = (("orig",), ("resp",), ())  # an alert over many connections has one itself
+_PATHS: Final = {  # where a record has a text, by the column of the field
+    "state.orig": ("orig", "state"),
+    "state.resp": ("resp", "state"),
+    "handshake": ("handshake", "kind"),
+    "teardown": ("teardown", "kind"),
+    "rst_form": ("teardown", "rst_form"),
+    "conn_state": ("conn_state",),
+    "history": ("history",),
+    "flow_id": ("flow_id",),
+}
+
+
+class ToldTable:
+    """Flow records or events. What a record has in a wrong form, or not at all, it has no value of."""
+
+    def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
+        self._records = records
+
+    @property
+    def size(self) -> int:
+        """How many records."""
+        return len(self._records)
+
+    def values(self, field: Field) -> Values:
+        """The values of a field of records."""
+        column = field.flow
+        if column in ("all", "v4", "v6"):
+            found = [(i, 0) for i in range(self.size) if column == "all" or self._addresses(i, column)]
+            rows = np.array([i for i, _ in found], np.int64)
+            nothing = np.zeros(len(rows), np.int64)
+            return Values(rows, Octets(np.zeros(0, np.uint8), nothing, nothing), nothing + 1)
+        if column == "v4_ends":
+            return _of([(i, ip) for i in range(self.size) for ip in self._addresses(i, "v4")], np.int64)
+        if column == "v6_ends":
+            pairs = [(i, ip) for i in range(self.size) for ip in self._addresses(i, "v6")]
+            data = np.array([halves(ip) for _, ip in pairs], np.uint64).reshape(-1, 2)
+            return Values(np.array([i for i, _ in pairs], np.int64), data, np.ones(len(pairs), np.int64))
+        if column == "ports":
+            ports = ((i, self._at(i, (*end, "port"))) for i in range(self.size) for end in _ENDS)
+            return _of([(i, port) for i, port in ports if type(port) is int], np.int64)
+        if column == "completeness":
+            found = [(i, self._at(i, ("completeness",))) for i in range(self.size)]
+            return _of([(i, value) for i, value in found if type(value) is int], np.int64)
+        texts = ((i, self._at(i, _PATHS[column])) for i in range(self.size))
+        return _of([(i, text) for i, text in texts if isinstance(text, str) and text], object)
+
+    def octets(self, field: Field) -> Values:
+        """Records have no bytes: `askable` lets none be asked for."""
+        found = self.values(field)
+        assert isinstance(found.data, Octets), field.name
+        return found
+
+    def texts(self, field: Field) -> Values:
+        """Likewise."""
+        return self.values(field)
+
+    def _at(self, i: int, path: Sequence[str]) -> Any:
+        value: Any = self._records[i]
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    def _addresses(self, i: int, family: str) -> list[int]:
+        """Both ends' addresses, where they are of this family."""
+        found = []
+        for end in _ENDS:
+            text = self._at(i, (*end, "ip"))
+            if isinstance(text, str) and (":" in text) == (family == "v6"):
+                try:
+                    found.append(int(ipaddress.ip_address(text)))
+                except ValueError:
+                    continue
+        return found
+
+
+def _of(found: Sequence[tuple[int, Any]], dtype: npt.DTypeLike) -> Values:
+    data: npt.NDArray[Any] = np.empty(len(found), dtype)
+    data[:] = [value for _, value in found]
+    return Values(np.array([i for i, _ in found], np.int64), data, np.ones(len(found), np.int64))
