@@ -4,6 +4,7 @@ import textwrap
 from typing import Final
 
 from processor.rules import NAMES, RULES, Rule
+from processor.stuck import STUCK_MAX
 from processor.windows import CELLS_MAX, KEYS_MAX, MEMBERS_A_CELL, RETAINED, SENSORS_MAX, SILENT_MS
 from synfin.config import SETTINGS
 from synfin.wire.counts import GROUPS, MEMBERS_MAX, SUMS
@@ -50,12 +51,13 @@ and print the same records.
 
 What the rules do not see:
 
-* A leak of CLOSE-WAIT that is slower than its threshold in ten minutes raises nothing, however many connections are
-  stuck in the end, and neither does one connection that is stuck for long: windows count what gets stuck, and nothing
-  counts what is stuck still. Each of them has its event `stuck.close_wait`.
-* Causes of a reset that only several connections show are told of no single one: `listener_closed` is a number of
-  `alert.rst_storm`, and a box between that ends idle connections (RSTs after the same idle time) is not looked for,
-  because the counts carry no idle times.
+* A connection counts as stuck in CLOSE-WAIT from its event `stuck.close_wait` to its end. One that sends again after a
+  silent minute counts on, though its program may have had a reason to wait. A partition remembers {stuck} such
+  connections; those that come beyond count as they get stuck, and not as held.
+* Causes of a reset that only several connections show are told of no single one: a listener that was closed is
+  `alert.listener_closed`, and a number of `alert.rst_storm`. A box between that ends idle connections (RSTs after the
+  same idle time) is not looked for, because the counts carry no idle times.
+* A listener whose queue is full drops the last ACK of handshakes, and repeats its SYN+ACK. Nothing counts that.
 
 ## The rules
 {rules}
@@ -89,6 +91,7 @@ def aggregates_page() -> str:
         "cells": CELLS_MAX,
         "groups": GROUPS,
         "keys": KEYS_MAX,
+        "stuck": STUCK_MAX,
         "sensors": SENSORS_MAX,
         "members_a_cell": MEMBERS_A_CELL,
         "members": MEMBERS_MAX,

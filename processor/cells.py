@@ -1,91 +1,18 @@
-"""The open counts of the first stage as rows, and the kernel that adds to them what the core wrote.
+"""The kernel that adds to the open cells of the first stage what the core wrote.
 
-A cell is what is open about one thing in one window of one sensor; it becomes a record (counting.py). Cells lie in the
-order in which they were begun, and a hash table finds them by their key. It is keyed at random, so that nobody can aim
-collisions, and no record depends on it.
+Cells lie in the order in which they were begun, and a hash table finds them by their key. It is keyed at random, so
+that nobody can aim collisions, and no record depends on it.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from processor.cell import CELLS_MAX, NEVER_NS, NOBODY, ROOM, SERVICE, SLOTS, SOURCE, STRAY, SUMS_MAX, open_cells
 from synfin.compiled import compiled, inner
-from synfin.pools import opener
 from synfin.wire.counts import MEMBERS_MAX, SUMS, TARGETS_MAX, WINDOW_NS
-from synfin.wire.event import EVENT_KINDS, RST_FORMS, SIDES, TALLIES
+from synfin.wire.event import ENDPOINTS, EVENT_KINDS, ROLES, RST_FORMS, SIDES, TALLIES
 from synfin.wire.segment import HIGHER
-
-CELLS_MAX: Final = 4096  # beyond it all are closed: records are additive
-KINDS: Final = ("service", "source", "stray")
-ROOM: Final = 2  # cells that a row may begin
-SUMS_MAX: Final = max(len(sums) for sums in SUMS.values())
-REMEMBERED: Final = 60  # windows after which a handshake no longer shows that both directions are seen
-NEVER_NS: Final = -(1 << 62)
-NOBODY: Final = 0xFFFF_FFFF  # row of SENSOR of a sensor that has none
-
-CELL: Final = np.dtype(
-    [
-        ("hash", "<u8"),
-        ("window", "<i8"),  # its number
-        ("high", "<u8"),  # address as in segment.FLOW
-        ("low", "<u8"),
-        ("killed_first_ns", "<i8"),
-        ("killed_last_ns", "<i8"),
-        ("sums", "<u4", (SUMS_MAX,)),  # in the order of SUMS
-        ("sensor", "<u4"),  # row of SENSOR
-        ("domain", "<u4"),
-        ("port", "<u2"),  # 0 of a source
-        ("of", "u1"),  # index into KINDS
-        ("family", "u1"),
-        ("members_n", "u1"),  # of a source the targets, which lie apart
-        ("pad", "u1", (7,)),
-        ("members", "<u8", (MEMBERS_MAX,)),  # hashes in their order, the least there were
-    ]
-)
-TARGET: Final = np.dtype([("high", "<u8"), ("low", "<u8"), ("port", "<u8")])
-SENSOR: Final = np.dtype(
-    [
-        ("clock", "<i8"),  # the window that is open, as it was last told
-        ("opened_at", "<i8"),  # window of the last handshake
-        ("opened", "<u8"),  # bit i: there was one i windows before that
-        ("lost_first_ns", "<i8"),  # the last stretch of time in which packets were lost
-        ("lost_last_ns", "<i8"),
-    ]
-)
-# `sensor` is the one of the core's records that waits for a row.
-CONTROL: Final = np.dtype([(name, "<u8") for name in ("key", "cells_n", "tallies_at", "events_at", "sensor")])
-
-Rows = npt.NDArray[Any]
-
-
-class Cells(NamedTuple):
-    """What the kernel works on."""
-
-    control: Rows  # CONTROL[1]
-    wanted: Rows  # CELL[1]: the key that is looked for
-    cells: Rows  # CELL[]
-    targets: Rows  # TARGET[], TARGETS_MAX of each cell
-    slots: Rows  # u4[]: number of a cell and one, 0 for none
-    sensors: Rows  # SENSOR[]
-    numbers: Rows  # u4[]: row of SENSOR of each sensor in the core's records, or NOBODY
-
-
-TABLES: Final = (
-    ("control", CONTROL),
-    ("wanted", CELL),
-    ("cells", CELL),
-    ("targets", TARGET),
-    ("slots", np.dtype("<u4")),
-    ("sensors", SENSOR),
-    ("numbers", np.dtype("<u4")),
-)
-open_cells: Final = opener(TABLES)
-
-SERVICE: Final = 0
-SOURCE: Final = 1
-STRAY: Final = 2
-SLOTS: Final = 2 * CELLS_MAX
 
 _OF_SERVICE: Final = tuple(SUMS["service"])
 _SYNS: Final = _OF_SERVICE.index("syns")
@@ -117,6 +44,8 @@ _EVENTS: Final = {
 _COUNTS_AS: Final = np.array([_EVENTS.get(kind, _NOTHING) for kind in EVENT_KINDS], np.uint8)
 _ORIG: Final = SIDES.index("orig")
 _RESP: Final = SIDES.index("resp")
+_BY_RESP: Final = ENDPOINTS.index("resp")
+_ROLE_RST: Final = ROLES.index("rst")
 _ABORT_FORM: Final = RST_FORMS.index("abort")
 _TALLY_SYN: Final = TALLIES.index("syn")
 _TALLY_ANSWERED: Final = TALLIES.index("answered")
@@ -319,12 +248,23 @@ def _note_opened(sensor: Any, window: Any) -> None:
 
 
 @inner
-def _add_abort(cell: Any, row: Any) -> None:
+def _sent_nothing(evidence: Any, row: Any) -> Any:
+    """Whether the responder's RST stands behind its SYN+ACK: it had sent no data."""
+    first = np.uint64(row["evidence"])
+    for i in range(row["evidence_n"]):
+        packet = evidence[first + np.uint64(i)]
+        if packet["role"] == _ROLE_RST and packet["from"] == _BY_RESP:
+            return packet["seq"] == 1
+    return False
+
+
+@inner
+def _add_abort(cell: Any, row: Any, evidence: Any) -> None:
     if row["by"] == _ORIG:
         _add(cell, _ABORTED_ORIG)
     elif row["by"] == _RESP:
         _add(cell, _ABORTED_RESP)
-        if row["rst_form"] == _ABORT_FORM:
+        if row["rst_form"] == _ABORT_FORM and _sent_nothing(evidence, row):
             _add(cell, _KILLED)
             t_ns = row["ts_ns"]
             first = cell["killed_first_ns"]
@@ -333,7 +273,7 @@ def _add_abort(cell: Any, row: Any) -> None:
 
 
 @inner
-def _add_event(tables: Any, row: Any, way: Any) -> None:
+def _add_event(tables: Any, row: Any, way: Any, evidence: Any) -> None:
     orig_higher, t_ns = row["orig"] == HIGHER, row["ts_ns"]
     if way == _HANDSHAKE:
         _add(tables.cells[_ask(tables, SERVICE, row, not orig_higher, t_ns)], _OPENED)
@@ -341,7 +281,7 @@ def _add_event(tables: Any, row: Any, way: Any) -> None:
         _add(cell, _SOURCE_OPENED)
         _note_opened(tables.sensors[np.uint64(cell["sensor"])], cell["window"])
     elif way == _ABORT:
-        _add_abort(tables.cells[_ask(tables, SERVICE, row, not orig_higher, t_ns)], row)
+        _add_abort(tables.cells[_ask(tables, SERVICE, row, not orig_higher, t_ns)], row, evidence)
     elif way == _CLOSE_WAIT:
         if row["by"] == _RESP:
             _add(tables.cells[_ask(tables, SERVICE, row, not orig_higher, t_ns)], _STUCK)
@@ -363,7 +303,7 @@ def _ready(tables: Any, sensor: Any) -> Any:
 
 
 @compiled
-def count(addresses: Any, tallies: Any, events: Any) -> bool:
+def count(addresses: Any, tallies: Any, events: Any, evidence: Any) -> bool:
     """Add rows from where `control` says; false when its sensor must be given a row first, or the cells be emptied."""
     tables = open_cells(addresses)
     control = tables.control[_NONE]
@@ -383,7 +323,7 @@ def count(addresses: Any, tallies: Any, events: Any) -> bool:
             if not _ready(tables, row["sensor"]):
                 control["events_at"] = at
                 return False
-            _add_event(tables, row, way)
+            _add_event(tables, row, way, evidence)
         at += _U1
     control["events_at"] = at
     return True

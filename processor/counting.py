@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 import zstandard
 
-from processor.cells import (
+from processor.cell import (
     CELL,
     CELLS_MAX,
     CONTROL,
@@ -30,9 +30,9 @@ from processor.cells import (
     TARGET,
     Cells,
     Rows,
-    count,
-    index,
 )
+from processor.cells import count, index
+from processor.stuck import Stuck
 from synfin.errors import ContractError, UsageError
 from synfin.pools import addresses_of
 from synfin.wire.counts import (
@@ -84,6 +84,7 @@ class Counting:
         )
         self._tables.control["key"] = key
         self._addresses = addresses_of(self._tables)
+        self._stuck = Stuck()
         self._closed: list[Count] = []  # until `take`
 
     def add(self, records: Records) -> None:
@@ -93,12 +94,13 @@ class Counting:
             self._replace(numbers=np.append(self._tables.numbers, np.full(len(new), NOBODY, np.uint32)))
         control = self._tables.control
         control["tallies_at"] = control["events_at"] = 0
-        while not count(self._addresses, records.tallies, records.events):
+        while not count(self._addresses, records.tallies, records.events, records.evidence):
             wanted = int(control["sensor"][0])
             if self._tables.numbers[wanted] == NOBODY:
                 self._tables.numbers[wanted] = self._sensor(records.sensors[wanted])
             else:
                 self._close(np.ones(int(control["cells_n"][0]), bool))
+        self._stuck.note(records)
 
     def _replace(self, **tables: Rows) -> None:
         self._tables = self._tables._replace(**tables)
@@ -130,6 +132,7 @@ class Counting:
         self._close(cells["sensor"] == number)
         self._tables.numbers[self._tables.numbers == number] = NOBODY
         del self._numbers[self._names[number]]
+        self._stuck.forget(self._names[number])
         return number
 
     def _row(self, name: str) -> Any:
@@ -150,11 +153,15 @@ class Counting:
     def close(self, sensor: str, until_ns: int) -> None:
         """Close the sensor's windows but that of its clock; after a step back the later ones are over too."""
         number, window = self._sensor(sensor), until_ns // WINDOW_NS
-        if int(self._tables.sensors["clock"][number]) - window in {0, 1}:  # 1: of several lanes one may be behind
+        before = int(self._tables.sensors["clock"][number])
+        if before - window in {0, 1}:  # 1: of several lanes one may be behind
             return
         self._tables.sensors["clock"][number] = window
         cells = self._tables.cells[: int(self._tables.control["cells_n"][0])]
         self._close((cells["sensor"] == number) & (cells["window"] != window))
+        for made in self._stuck.held(sensor, before, window):
+            made.loss = _overlaps(self._tables.sensors[["lost_first_ns", "lost_last_ns"]][number].item(), made)
+            self._closed.append(made)
         self._say("clock", sensor, window)
 
     def end(self, sensor: str, last_ns: int) -> None:
@@ -163,6 +170,7 @@ class Counting:
         self._tables.sensors["clock"][number] = NEVER_NS
         cells = self._tables.cells[: int(self._tables.control["cells_n"][0])]
         self._close(cells["sensor"] == number)
+        self._stuck.forget(sensor)
         self.begun_anew(sensor)
         self._say("end", sensor, last_ns // WINDOW_NS)
 
@@ -203,8 +211,7 @@ class Counting:
                 made.members = {(ip_text(family, high, low), port) for high, low, port in found}
             elif n:
                 made.members = {first[i]} if n == 1 else set(cells["members"][numbers[i], :n].tolist())
-            first_ns, last_ns = lost[sensor]
-            made.loss = first_ns < made.window_ns + WINDOW_NS and made.window_ns <= last_ns
+            made.loss = _overlaps(lost[sensor], made)
             if of == STRAY:
                 made.both_ways = _opened_before(self._tables.sensors[sensor], window)
             elif of == SERVICE and made.sums["killed"]:
@@ -246,6 +253,7 @@ class Counting:
             "sent": self._sent,
             "next_row": self._next_row,
             "sensors": [[name, *row.tolist()] for name, row in zip(self._names, tables.sensors, strict=True)],
+            "stuck": self._stuck.snapshot(),
             "cells": len(cells),
         }
         told = orjson.dumps(head)
@@ -281,6 +289,7 @@ class Counting:
         self.next, self._epoch, self._sent = int(told["next"]), int(told["epoch"]), [int(n) for n in told["sent"]]
         self._names = [str(name) for name, *_ in told["sensors"]]
         self._numbers = {name: number for number, name in enumerate(self._names)}
+        self._stuck.put_back(told["stuck"])
         self._next_row = int(told["next_row"]) % SENSORS_MAX
         sensors = np.array([tuple(row) for _, *row in told["sensors"]], SENSOR)
         self._tables.cells[:n] = cells
@@ -300,6 +309,12 @@ def _named(cells: Rows) -> Rows:
     """Which targets of the cells there are."""
     named: Rows = (np.arange(TARGETS_MAX) < cells["members_n"][:, None]) & (cells["of"] == SOURCE)[:, None]
     return named
+
+
+def _overlaps(lost_ns: tuple[int, int], made: Count) -> bool:
+    """Whether packets were lost in a record's window."""
+    first_ns, last_ns = lost_ns
+    return first_ns < made.window_ns + WINDOW_NS and made.window_ns <= last_ns
 
 
 def _opened_before(sensor: Any, window: int) -> bool:

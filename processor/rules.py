@@ -34,7 +34,8 @@ class Thresholds:
     stray_segments: int = 20  # in a minute
     stray_peers: int = 16
     refused: int = 5  # attempts in a minute
-    close_wait: int = 10  # connections of one service that get stuck in CLOSE-WAIT, in ten minutes
+    listener_resets: int = 2  # of connections that were not accepted yet, within 100 ms
+    close_wait: int = 10  # connections of one service that get stuck in CLOSE-WAIT in ten minutes, or are by now
     quiet_windows: int = 3  # without a cause, after which the same is raised again
 
 
@@ -172,10 +173,23 @@ def refused_service(windows: Windows, limits: Thresholds) -> Finding | None:
     return Finding({"refused": refused, "opened": opened}, MINUTE)
 
 
+def listener_closed(windows: Windows, limits: Thresholds) -> Finding | None:
+    """Connections on which a service had sent nothing are reset together: that is the cause of these resets."""
+    now = windows.now
+    first, last = now.killed_ns or (0, LISTENER_NS + 1)
+    if now.sums["killed"] < limits.listener_resets or last - first > LISTENER_NS:
+        return None
+    if total((count for _, count in windows.before(1, 10 * MINUTE)), "killed"):
+        return None
+    return Finding({"killed": now.sums["killed"]})
+
+
 def close_wait_leak(windows: Windows, limits: Thresholds) -> Finding | None:
-    """Within ten minutes many connections of a service got stuck in CLOSE-WAIT: its program forgets to close them."""
-    stuck = total(windows.last(10 * MINUTE), "stuck")
-    return Finding({"stuck": stuck}, 10 * MINUTE) if stuck >= limits.close_wait else None
+    """In ten minutes, or by now, many connections of a service are stuck in CLOSE-WAIT, or one is for over an hour."""
+    stuck, now = total(windows.last(10 * MINUTE), "stuck"), windows.now.sums
+    if max(stuck, now["held"]) < limits.close_wait and not now["held_hour"]:
+        return None
+    return Finding({"stuck": stuck, "held": now["held"], "held_hour": now["held_hour"]}, 10 * MINUTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +203,7 @@ class Rule:
     windows: int  # that it rests on, and in which the sensor may have lost nothing; 0: loss cannot explain it
     guard: str  # what keeps it from crying wolf
     causes: tuple[str, ...]  # sums without any of which a window is not judged
+    quiet: int = 0  # windows without a cause, beside the threshold's, after which the same is raised again
 
 
 RULES: Final = (
@@ -230,6 +245,16 @@ RULES: Final = (
         ("aborted_orig", "aborted_resp"),
     ),
     Rule(
+        "alert.listener_closed",
+        "service",
+        "notice",
+        listener_closed,
+        0,
+        "a service that had such resets in the last ten minutes ends its connections so; resets that answer a segment, "
+        "of connections that had data, or that come one by one have other causes",
+        ("killed",),
+    ),
+    Rule(
         "alert.backscatter",
         "stray",
         "notice",
@@ -253,8 +278,9 @@ RULES: Final = (
         "alert",
         close_wait_leak,
         1,
-        "one half-closed connection may wait for its answer; each counts when it has waited long and sent nothing",
-        ("stuck",),
+        "a half-closed connection may wait for its answer; each counts when it waited and sent nothing for a minute",
+        ("stuck", "held"),
+        10 * MINUTE,
     ),
 )
 CAUSES: Final = {of: tuple(name for rule in RULES if rule.of == of for name in rule.causes) for of in MEMBERS}

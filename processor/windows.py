@@ -221,7 +221,7 @@ class Judge:
             if finding is not None:
                 before = about.active.get(rule.kind)
                 about.active[rule.kind] = window if before is None else max(window, before)
-                if before is None or window - before > self._limits.quiet_windows:
+                if before is None or window - before > max(rule.quiet, self._limits.quiet_windows):
                     yield alert_of(rule, key, window, finding)
 
     def _forget(self, sensor: _Sensor, low: int, high: int) -> None:

@@ -212,10 +212,17 @@ SETTINGS: Final = (
     Setting("rules.stray_peers", integer, 16, "to so many addresses and ports", ("processor",)),
     Setting("rules.refused", integer, 5, "attempts that a service refuses in a minute", ("processor",)),
     Setting(
+        "rules.listener_resets",
+        integer,
+        2,
+        "connections that a service resets together before it sent anything on them",
+        ("processor",),
+    ),
+    Setting(
         "rules.close_wait",
         integer,
         10,
-        "connections of a service that get stuck in CLOSE-WAIT in ten minutes",
+        "connections of a service that get stuck in CLOSE-WAIT in ten minutes, or are by now",
         ("processor",),
     ),
     Setting(

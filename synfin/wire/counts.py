@@ -38,8 +38,10 @@ SUMS: Final = {
         "unanswered": "attempts that nothing answered until their time was up",
         "aborted_orig": "connections that the originator reset",
         "aborted_resp": "connections that the responder reset",
-        "killed": "of those, resets that answer no segment: what a process that is killed leaves",
+        "killed": "of those, resets that answer no segment of a responder that sent no data: a listener was closed",
         "stuck": "responders that stay in CLOSE-WAIT, counted when `stuck.close_wait` says so",
+        "held": "responders that are in CLOSE-WAIT still since `stuck.close_wait` said so, counted once a minute",
+        "held_hour": "of those, who are there for more than an hour",
     },
     "source": {
         "opened": "handshakes that both ends completed",
@@ -49,6 +51,7 @@ SUMS: Final = {
     "clock": {},  # no count: the sensor's windows before this one are complete
     "end": {},  # the sensor's capture ended here, and all are
 }
+ADDED: Final = frozenset({"held", "held_hour"})  # to what the first records had
 CLOCKS: Final = frozenset({"clock", "end"})  # what every partition is told
 MEMBERS: Final = {"service": "sources", "source": "targets", "stray": "peers"}
 
@@ -164,7 +167,7 @@ def _read(told: dict[str, Any]) -> Count:
         raise ValueError("port")
     count = empty(Key(of, sensor, domain, _ip(told["ip"]), port), window_ns)
     for name in SUMS[of]:
-        count.sums[name] = _number(told[name])
+        count.sums[name] = _number(told.get(name, 0) if name in ADDED else told[name])
     count.members = {_member(of, member) for member in told[MEMBERS[of]][:READ_MAX]}
     count.loss = told["loss"] is True
     count.both_ways = told.get("both_ways") is True

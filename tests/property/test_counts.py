@@ -44,7 +44,7 @@ def crowd():
 
 EXPECTED = {
     "alert.syn_flood", "alert.scan_vertical", "alert.scan_horizontal", "alert.rst_storm", "alert.backscatter",
-    "alert.refused_service",
+    "alert.refused_service", "alert.listener_closed",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ SECOND = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND  # a multiple of ten seconds
 RTT_NS = 10_000_000
 OPENING = ((0, SYN, 0, 0), (1, SYN | ACK, 0, 1), (0, ACK, 1, 1))
-# Who sends (0 the originator), flags, relative sequence and acknowledgment number; how an attempt goes.
+# Who sends (0 the originator), flags, relative sequence and acknowledgment number, payload; how an attempt goes.
 WAYS = {
     "unanswered": ((0, SYN, 0, 0),),
     "retransmitted": ((0, SYN, 0, 0), (0, SYN, 0, 0), (0, SYN, 0, 0)),
@@ -27,6 +27,7 @@ WAYS = {
     "closed": (*OPENING, (0, FIN | ACK, 1, 1), (1, FIN | ACK, 1, 2), (0, ACK, 2, 2)),
     "left_open": (*OPENING, (0, FIN | ACK, 1, 1), (1, ACK, 1, 2)),
     "killed": (*OPENING, (1, RST | ACK, 1, 1)),
+    "answered": (*OPENING, (1, ACK, 1, 1, 100), (0, ACK, 1, 101), (1, RST | ACK, 101, 1)),
     "stray_synack": ((1, SYN | ACK, 0, 1),),
     "stray_rst": ((1, RST, 1, 0),),
 }
@@ -70,14 +71,15 @@ class Crowd:
             flow = flow_row(orig, resp)
             flows.append(flow)
             lower = orig < resp
-            for step, (who, flags, seq, ack) in enumerate(WAYS[way]):
+            for step, (who, flags, seq, ack, *size) in enumerate(WAYS[way]):
                 row = np.zeros((), SEGMENT)
                 row["t_ns"] = t_ns + step * (3 * SECOND if way == "retransmitted" else RTT_NS)
                 row["flow"], row["flags"] = number, flags
                 row["sender"] = LOWER if lower == (who == 0) else HIGHER
                 row["seq"] = (seq + 1000 * (1 + who) + number) % 2**32
                 row["ack"] = (ack + 1000 * (2 - who) + number) % 2**32 if flags & ACK else 0
-                row["ip_len"], row["window"], row["ttl"] = 40, 64_000, 64
+                row["len"] = sum(size)
+                row["ip_len"], row["window"], row["ttl"] = 40 + sum(size), 64_000, 64
                 rows.append(row)
         segments = np.array(rows, SEGMENT)
         order = np.argsort(segments["t_ns"], kind="stable")

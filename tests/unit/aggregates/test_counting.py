@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from processor import counting as module
-from processor.cells import CELLS_MAX
+from processor import stuck
+from processor.cell import CELLS_MAX
 from processor.counting import Counting
+from processor.stuck import EVERY
 from synfin.errors import ContractError, UsageError
 from synfin.wire.counts import MEMBERS_MAX, TARGETS_MAX, WINDOW_NS
 from synfin.wire.event import (
@@ -112,6 +114,47 @@ def test_more_sensors_than_there_is_room_for_are_all_counted(monkeypatch):
     sent = Counter(names[j] for i in range(40) for j in i - np.arange(i + 3) % min(i + 1, 8))
     assert told == sent
     assert len(counting.snapshot()) < 5000
+
+
+def stuck_and_ended(stuck, ended, names=("tap",)):
+    """Records of connections by the second in which they began."""
+
+    def rows(dtype, numbers):
+        made = np.zeros(len(numbers), dtype)
+        made["start_ns"] = START_NS + 10**9 * np.array(numbers, np.int64)
+        made["family"], made["orig"], made["higher_port"] = 4, LOWER, 80
+        made["sensor"] = np.array(numbers, np.int64) % len(names)
+        return made
+
+    events = rows(EVENT_RECORD, stuck)
+    events["kind"], events["by"] = EVENT_KINDS.index("stuck.close_wait"), SIDES.index("resp")
+    events["ts_ns"] = events["start_ns"] + 61 * 10**9
+    tables = np.zeros(0, TRANSITION), events, np.zeros(0, EVIDENCE)
+    return Records(rows(FLOW_RECORD, ended), *tables, names, syns(0))
+
+
+def test_connections_stuck_in_close_wait_are_held_until_they_end(monkeypatch):
+    def held(counting, window, sensor="tap"):
+        counting.close(sensor, START_NS + window * WINDOW_NS)
+        found = [count for count in counting.take() if count.sums.get("held")]
+        return [(count.window_ns // WINDOW_NS - 170_000_000, count.sums["held"]) for count in found]
+
+    assert 170_000_000 % EVERY == 2
+    counting = Counting(KEY)
+    counting.add(stuck_and_ended(range(5), [9]))
+    assert held(counting, 2) == []  # not told by then, in the time of the sensor
+    assert held(counting, 17) == [(16, 5)]
+    assert held(counting, 22) == []
+    counting.add(stuck_and_ended([], [0, 3, 3]))
+    counting.put_back(counting.snapshot())
+    assert held(counting, 23) == [(22, 3)]
+    assert held(counting, 60) == [(58, 3)]
+    counting.end("tap", START_NS + 600 * WINDOW_NS)
+    assert held(counting, 700) == []
+    monkeypatch.setattr(stuck, "STUCK_MAX", 7)
+    counting.add(stuck_and_ended(range(20), [1], ("tap", "other")))
+    assert held(counting, 720) == [(718, 4)]
+    assert held(counting, 720, "other") == [(718, 2)]
 
 
 def test_what_is_open_goes_on_behind_a_snapshot():

@@ -94,11 +94,21 @@ def test_a_slow_scan_is_none():
 
 def test_resets_of_many_connections_at_once_are_a_storm_and_name_a_listener_that_was_closed():
     crowd = Crowd().many(60, "killed", 12, 0.01, clients, WEB, 80)
-    (alert,) = alerts_of(crowd.until(60))
-    assert alert["kind"] == "alert.rst_storm"
+    alert, cause = alerts_of(crowd.until(60))
+    assert (alert["kind"], cause["kind"]) == ("alert.rst_storm", "alert.listener_closed")
     assert alert["counts"] == {"aborted_orig": 0, "aborted_resp": 60, "listener_closed": 60}
     (spread,) = alerts_of(Crowd().many(60, "killed", 11, 8, clients, WEB, 80).until(60))
     assert spread["counts"]["listener_closed"] == 0
+
+
+def test_resets_that_come_together_before_anything_was_sent_are_a_listener_that_was_closed():
+    (alert,) = alerts_of(Crowd().many(2, "killed", 12, 0.05, clients, WEB, 80).until(60))
+    assert (alert["kind"], alert["severity"], alert["counts"]) == ("alert.listener_closed", "notice", {"killed": 2})
+    assert kinds(Crowd().many(1, "killed", 12, 0.05, clients, WEB, 80).until(60)) == []
+    assert kinds(Crowd().many(2, "killed", 12, 1, clients, WEB, 80).until(60)) == []
+    assert kinds(Crowd().many(2, "answered", 12, 0.05, clients, WEB, 80).until(60)) == []
+    used = Crowd().many(1, "killed", 12, 1, clients, WEB, 80).many(2, "killed", 412, 0.05, clients, WEB, 80)
+    assert kinds(used.until(500)) == []
 
 
 def test_a_service_whose_connections_always_end_so_has_no_storm_when_there_are_a_few_more():
@@ -212,7 +222,27 @@ def test_responders_that_the_core_finds_stuck_in_close_wait_are_counted():
     """The client closes, the server's program never does, and a minute of the sensor's time goes by."""
     crowd = Crowd().many(12, "left_open", 0, 9, clients, WEB, 80)
     (alert,) = alerts_of(crowd.until(40).until(80).until(120))
-    assert (alert["kind"], alert["port"], alert["counts"]) == ("alert.close_wait_leak", 80, {"stuck": 12})
+    assert (alert["kind"], alert["port"]) == ("alert.close_wait_leak", 80)
+    assert alert["counts"] == {"stuck": 12, "held": 0, "held_hour": 0}
+
+
+def minutes(crowd, until):
+    for minute in range(until):
+        crowd.until(60 * minute)
+    return crowd
+
+
+def test_a_slow_leak_is_raised_when_there_are_ten_and_told_once():
+    crowd = minutes(Crowd().many(13, "left_open", 0, 13 * 200, clients, WEB, 80), 60)
+    (alert,) = alerts_of(crowd, sizes=(6,))
+    assert (alert["kind"], alert["counts"]) == ("alert.close_wait_leak", {"stuck": 3, "held": 10, "held_hour": 0})
+
+
+def test_one_connection_that_is_stuck_for_more_than_an_hour_is_raised_once():
+    crowd = minutes(Crowd().add("left_open", 0, "198.51.100.1", WEB, 80), 100)
+    (alert,) = alerts_of(crowd, sizes=(6,))
+    assert (alert["kind"], alert["counts"]) == ("alert.close_wait_leak", {"stuck": 0, "held": 1, "held_hour": 1})
+    assert 3600 < (alert["ts_ns"] - START_NS) / 10**9 <= 3700
 
 
 def test_a_partition_that_never_heard_of_a_sensor_holds_its_windows_up_no_longer_than_a_neighbour():
