@@ -8,6 +8,7 @@ import os
 import select
 import stat
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from typing import Any, Final
@@ -53,6 +54,7 @@ _MAGICS: Final = {  # of a pcap file: ns in a unit of the fraction, bytes of a r
 }
 _OPTION_TSRESOL: Final = 9
 _OPTION_TSOFFSET: Final = 14
+_ARRAYS_KEPT: Final = 2  # who takes blocks one by one still holds the last when the next is read
 _CELLS: Final = {field: place for place, field in enumerate(CURSOR.names or ())}
 _U64_MAX: Final = 2**64 - 1
 _NS_MAX: Final = 2**63 - 1
@@ -147,13 +149,42 @@ class CaptureFile:
             os.close(fd)
 
 
+def _holders(arrays: list[npt.NDArray[Any]]) -> list[int]:
+    """References to each, those of the list and of the counting among them; views of it and blocks hold one."""
+    return [sys.getrefcount(array) for array in arrays]
+
+
+_NOBODY_ELSE: Final = _holders([np.empty(0)])[0]
+
+
+class _Arrays:
+    """Arrays of one kind, given out again once nobody holds them.
+
+    Fresh memory costs about as much as reading into it: the kernel zeroes it, and no cache knows it.
+    """
+
+    def __init__(self, length: int, dtype: npt.DTypeLike) -> None:
+        self._length, self._dtype = length, dtype
+        self._made: list[npt.NDArray[Any]] = []
+
+    def take(self) -> npt.NDArray[Any]:
+        """Give one of which nobody holds any part."""
+        for place, holders in enumerate(_holders(self._made)):
+            if holders == _NOBODY_ELSE:
+                return self._made[place]
+        array = np.empty(self._length, self._dtype)
+        self._made = [*self._made[1 - _ARRAYS_KEPT :], array]
+        return array
+
+
 class _Reader:
     """One pass over a file. Delivered frames lie in the buffer, so bytes are added behind them, never moved."""
 
     def __init__(self, file: CaptureFile, source: _Source) -> None:
         self._file = file
         self._source = source
-        self._buffer = np.empty(BUFFER_BYTES, np.uint8)
+        self._buffers, self._rows = _Arrays(BUFFER_BYTES, np.uint8), _Arrays(BLOCK_FRAMES, FRAME)
+        self._buffer = self._buffers.take()
         self._base = 0  # place in the file of the buffer's first byte
         self._cursor = np.zeros(1, CURSOR)
         self._cells = self._cursor.view(np.uint64).data  # the same, at a third of the cost of numpy's way
@@ -171,7 +202,7 @@ class _Reader:
             raise CaptureError(f"{self._file.name}: cannot be read as a capture file: {why}") from error
         more = True
         while more:
-            frames = np.empty(BLOCK_FRAMES, FRAME)
+            frames = self._rows.take()
             try:
                 more = self._fill(frames)
             except (_CorruptError, OSError) as error:
@@ -225,7 +256,7 @@ class _Reader:
                 raise _CorruptError("the file is cut off in the middle of a record")
             return False
         if end == len(self._buffer):
-            old, self._buffer = self._buffer, np.empty(BUFFER_BYTES, np.uint8)
+            old, self._buffer = self._buffer, self._buffers.take()
             self._buffer[: end - at] = old[at:end]
             self._base += at
             self._set(at=0, end=end - at)

@@ -173,6 +173,19 @@ def test_a_long_file_comes_in_blocks_whatever_lies_on_a_border(tmp_path):
     assert [t // SECOND for t, *_ in read_all(small)[1]] == list(range(40_000))
 
 
+@pytest.mark.parametrize(
+    ("array", "part"),
+    [("buffer", lambda array: array[5:]), ("frames", lambda array: array["t_ns"]), ("frames", lambda array: array[0])],
+)
+def test_memory_is_used_again_when_nobody_holds_any_of_it(tmp_path, array, part):
+    path = written(tmp_path, pcap([(i, i, struct.pack("<I", i) * 250) for i in range(40_000)]))
+    arrays = [getattr(block, array).ctypes.data for block in CaptureFile(path).blocks()]
+    assert len(arrays) > 8
+    assert len(set(arrays)) == 2
+    held = [(getattr(block, array).ctypes.data, part(getattr(block, array))) for block in CaptureFile(path).blocks()]
+    assert len({place for place, _ in held}) == len(arrays)
+
+
 @pytest.mark.parametrize("kind", ["pcap", "pcapng"])
 def test_a_file_cut_at_any_byte_gives_the_frames_before(tmp_path, kind):
     if kind == "pcap":
