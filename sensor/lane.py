@@ -47,11 +47,14 @@ class LaneClock:
         self.epoch = 0
 
     def raised(self, times: npt.NDArray[np.int64]) -> Iterator[tuple[slice, npt.NDArray[np.int64]]]:
+        """Do what raise_in_place does to a copy: the rows keep what was captured."""
+        return self.raise_in_place(np.array(times, dtype=np.int64))
+
+    def raise_in_place(self, times: npt.NDArray[np.int64]) -> Iterator[tuple[slice, npt.NDArray[np.int64]]]:
         """Cut the times of some rows at the steps of the clock, and yield each stretch with its raised times.
 
         While a stretch is in the caller's hands, `epoch` is its epoch and `high_ns` its last time.
         """
-        times = np.array(times, dtype=np.int64)  # a copy: the rows keep what was captured
         at = 0
         while at < len(times):
             if self.high_ns is None:

@@ -59,8 +59,7 @@ class Vantage:
         if wanted is not None:
             segments["marks"][wanted[segments["frame"] - np.uint32(block.first_frame)]] |= MARK_WANTED
         self._dropped = dropped
-        for stretch, times in self._clock.raised(segments["t_ns"]):
-            segments["t_ns"][stretch] = times
+        for stretch, times in self._clock.raise_in_place(segments["t_ns"]):
             yield self._batch(segments[stretch], flows, int(times[0]), int(times[-1]))
 
     def tick(self, now_ns: int) -> Iterator[Batch]:
