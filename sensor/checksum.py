@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sensor.frames import CHECKSUM_UNKNOWN
-from sensor.headers import PROTOCOL_TCP, load16
+from sensor.headers import PROTOCOL_TCP
+from sensor.octets import load16
 from sensor.tunnels import innermost
 from synfin.compiled import compiled, leaf
 from synfin.wire.segment import CSUM_BAD, CSUM_OK, CSUM_UNKNOWN, HIGHER, MARK_FRAGMENT, TCP

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sensor.addresses import LOOPBACK, LocalAddresses, capture_says, mark_local
 from sensor.checksum import verify_checksums
-from sensor.duplicates import mark_copy, recent_segments
+from sensor.duplicates import DIRECTION_SHIFT, mark_copy, recent_segments
 from sensor.flowindex import GROUP, FlowIndex, find_flow, flow_index, hash_flows, want, warm
 from sensor.frames import (
     CHECKSUM_VALID,
@@ -33,13 +33,13 @@ from sensor.headers import (
     PROTOCOL_TCP,
     TRUNCATED,
     ip_packet,
-    load16,
-    load32,
 )
+from sensor.octets import load16, load32
 from sensor.options import no_options, read_options
 from sensor.plain import plain_segment
 from sensor.tunnels import innermost
 from synfin.compiled import compiled, inner, leaf
+from synfin.pools import fetch_ahead
 from synfin.wire.segment import (
     ACK,
     BOTH,
@@ -60,12 +60,12 @@ _SENT, _RECEIVED = np.uint64(DIRECTION_SENT), np.uint64(DIRECTION_RECEIVED)
 _BOTH = np.uint64(BOTH)
 _FLAGS = np.uint64(0x0FFF)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
-# Places behind the outcomes, of which GOOD counts all rows: ICMP rows, flows, the number of the block's first frame,
-# and nothing of use, which keeps the compiler from dropping reads that only warm the cache.
-_ICMP_ROW, _FLOWS, _FIRST, _WARMTH = (np.uint64(OUTCOMES + k) for k in range(4))
-_COUNTS: Final = OUTCOMES + 4
+# Places behind the outcomes, of which GOOD counts all rows: ICMP rows, flows, the number of the block's first frame.
+_ICMP_ROW, _FLOWS, _FIRST = (np.uint64(OUTCOMES + k) for k in range(3))
+_COUNTS: Final = OUTCOMES + 3
 _GROUP = np.uint64(GROUP)
-_TOUCHED = np.uint64(66)  # bytes of the headers of most segments, from Ethernet to timestamps
+_LAST_FETCHED = np.uint64(65)  # byte of the headers of most segments, from Ethernet to timestamps
+_AHEAD: Final = np.uint64(16)  # frames
 
 
 @leaf
@@ -174,16 +174,11 @@ def _who_was_told(packet: Any, quoted: Any, sender: Any, row: Any) -> None:
 
 
 @leaf
-def _touch(buffer: Any, frames: Any, first: Any, last: Any) -> Any:
-    """Read a byte at both ends of each frame's headers, so that the memory fetches them side by side; their sum."""
-    total = _U0
-    while first < last:
-        frame = frames[first]
-        start, caplen = np.uint64(frame["offset"]), np.uint64(frame["caplen"])
-        if caplen != _U0:
-            total += np.uint64(buffer[start]) + np.uint64(buffer[start + min(caplen, _TOUCHED) - _U1])
-        first += _U1
-    return total
+def _fetch_headers(buffer: Any, frame: Any) -> None:
+    """Bring the headers of a frame into the caches, those of most segments with their timestamps."""
+    start = np.uint64(frame["offset"])
+    fetch_ahead(buffer, start)
+    fetch_ahead(buffer, start + _LAST_FETCHED)
 
 
 @inner
@@ -215,7 +210,8 @@ def _any_frame(buffer: Any, frame: Any, row: Any, work: Any, wanted: Any) -> Any
         _who_was_told(packet, quoted, sender, row)
     elif np.uint64(row["marks"]) & np.uint64(MARK_OPTIONS_CUT) == _U0:
         header = packet["carried"] - np.uint64(row["len"])
-        mark_copy(buffer, packet["at"], header, wanted["hash"] + np.uint64(frame["direction"]), row, recent)
+        seed = wanted["hash"] + (np.uint64(frame["direction"]) << DIRECTION_SHIFT)
+        mark_copy(buffer, packet["at"], header, seed, row, (keys, recent))
     return outcome
 
 
@@ -224,8 +220,9 @@ def _dissect_group(buffer: Any, frames: Any, group: Any, rows: Any, work: Any, c
     """Write the rows of frames [group[0], group[1]) into `rows`, from its first on, all but their flows; how many."""
     first, last = group
     packets, keys, recent, wanted = work
-    n = _U0
+    n, end = _U0, np.uint64(len(frames)) - _U1
     while first < last:
+        _fetch_headers(buffer, frames[min(first + _AHEAD, end)])
         frame, row = frames[first], rows[n]
         if plain_segment(buffer, frame, row, (keys, recent), wanted[n]):
             outcome = _GOOD
@@ -253,11 +250,10 @@ def dissect_frames(buffer: Any, frames: Any, segments: Any, index: Any, memory: 
     for group in range(_U0, frames_n, _GROUP):
         first = np.uint64(group)
         last = min(first + _GROUP, frames_n)
-        counts[_WARMTH] += _touch(buffer, frames, first, last)
         rows = segments[n:]
         good = _dissect_group(buffer, frames, (first, last), rows, (packets, keys, recent, wanted), counts)
         for i in range(good):
-            counts[_WARMTH] += warm(heads, flows, wanted[np.uint64(i)])
+            warm(heads, flows, wanted[np.uint64(i)])
         for i in range(good):
             k = np.uint64(i)
             row = rows[k]

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sensor.headers import load32, load64
+from sensor.flowindex import TUPLE_KEYS
+from sensor.octets import load32, load64
 from synfin.compiled import leaf
 from synfin.wire.segment import MARK_DUPLICATE, RST
 
@@ -24,12 +25,15 @@ RECENT: Final = np.dtype(
         ("before_ns", "<i8"),
     ]
 )
+DIRECTION_SHIFT: Final = np.uint64(62)  # in the seed of a hash
 _COPY_NS: Final = np.uint64(5_000_000)
 _COPY_WITHOUT_ID_NS: Final = np.uint64(1_000_000)  # IPv6, and IPv4 where the sender leaves the identification 0
 
-_U0, _U1, _U3, _U4, _U8, _U16, _U32 = (np.uint64(n) for n in (0, 1, 3, 4, 8, 16, 32))
+_U0, _U1, _U3, _U4, _U8, _U32 = (np.uint64(n) for n in (0, 1, 3, 4, 8, 32))
 _PLACE_SHIFT = np.uint64(64 - _PLACE_BITS)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+_KEY_IP, _KEY_ALONE, _KEY_PAIRS = (np.uint64(TUPLE_KEYS + k) for k in (0, 2, 4))  # 60 bytes of TCP header: 7 pairs
+_LOW_HALF = np.uint64(0xFFFFFFFF)
 _TTL = np.uint64(0xFF)
 _DUPLICATE = np.uint64(MARK_DUPLICATE)
 
@@ -40,9 +44,15 @@ def recent_segments() -> npt.NDArray[np.void]:
 
 
 @leaf
-def _mix(h: Any, word: Any) -> Any:
-    h = (h ^ word) * _ODD
-    return h ^ (h >> _U32)
+def _hash(buffer: Any, at: Any, size: Any, keys: Any, seed: Any) -> Any:
+    """Pair-multilinear as in flowindex.py: no multiplication waits for the one before it, as in a chain of them."""
+    h = seed
+    for i in range(size >> _U3):
+        word, k = load64(buffer, at + (np.uint64(i) << _U3)), _KEY_PAIRS + (np.uint64(i) << _U1)
+        h += (keys[k] + (word >> _U32)) * (keys[k + _U1] + (word & _LOW_HALF))
+    if size & _U4:
+        h += (keys[_KEY_ALONE] + load32(buffer, at + size - _U4)) * keys[_KEY_ALONE + _U1]
+    return h
 
 
 @leaf
@@ -52,17 +62,16 @@ def _since(t_ns: Any, before_ns: Any) -> Any:
 
 
 @leaf
-def mark_copy(buffer: Any, at: Any, size: Any, key: Any, row: Any, recent: Any) -> None:
+def mark_copy(buffer: Any, at: Any, size: Any, seed: Any, row: Any, memory: Any) -> None:
     """Mark the row of a segment that was seen before, and remember it. Its TCP header is buffer[at:at + size].
 
-    `key` is secret, so that nobody can make two segments of one hash; where a segment is remembered does not depend on
-    it, so that the marks do not.
+    `memory` is the keys, uint64[KEYS], and RECENT[]; `seed` is a hash of addresses and ports under other keys, with the
+    direction in its highest bits. The keys are secret, so that nobody can make two segments of one hash; where one is
+    remembered does not depend on them, so that the marks do not.
     """
-    h = _mix(key, (np.uint64(row["ip_len"]) << _U16) | np.uint64(row["ip_id"]))
-    for i in range(size >> _U3):
-        h = _mix(h, load64(buffer, at + (np.uint64(i) << _U3)))
-    if size & _U4:
-        h = _mix(h, load32(buffer, at + size - _U4))
+    keys, recent = memory
+    seed += (keys[_KEY_IP] + np.uint64(row["ip_len"])) * (keys[_KEY_IP + _U1] + np.uint64(row["ip_id"]))
+    h = _hash(buffer, at, size, keys, seed)
     h = (h & ~_TTL) | np.uint64(row["ttl"])
     place = recent[((load64(buffer, at) ^ (load64(buffer, at + _U8) << _U1)) * _ODD) >> _PLACE_SHIFT]
     t_ns, last, last_ns = row["t_ns"], place["last"], place["last_ns"]

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from synfin.compiled import leaf
+from synfin.pools import fetch_ahead
 from synfin.wire.key import tuple_hash
 from synfin.wire.segment import FLOW, LOWER, UNKNOWN
 
-KEYS: Final = 10
+TUPLE_KEYS: Final = 10
+KEYS: Final = TUPLE_KEYS + 18  # those of the tuples, and of duplicates.py
 GROUP: Final = 32  # packets that are looked up together
 
 # FLOW as seven words: comparing and copying its ports, domain and padding one by one would cost twice as much.
@@ -128,10 +130,9 @@ def _slot(heads: Any, wanted: Any) -> Any:
 
 
 @leaf
-def warm(heads: Any, flows: Any, wanted: Any) -> Any:
-    """Read what find_flow will probably read, without a branch, so that the memory fetches it for many side by side."""
-    at = np.uint64(heads[_slot(heads, wanted)])
-    return flows[at - np.uint64(at != _U0)]["lower_1"]
+def warm(heads: Any, flows: Any, wanted: Any) -> None:
+    """Bring what find_flow will probably read into the caches, for many side by side."""
+    fetch_ahead(flows, np.uint64(heads[_slot(heads, wanted)]) - _U1)  # which is nowhere when there is no such flow
 
 
 @leaf

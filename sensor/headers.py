@@ -22,6 +22,7 @@ from sensor.frames import (
     LINK_SLL,
     LINK_SLL2,
 )
+from sensor.octets import load16, load32, load64
 from synfin.compiled import leaf
 from synfin.wire.segment import MARK_FRAGMENT, MARK_GSO
 
@@ -114,29 +115,6 @@ _MOBILITY, _HIP, _SHIM6 = (np.uint64(n) for n in (135, 139, 140))
 _EXTENSIONS_MAX: Final = 16
 _WRAPPERS_MAX: Final = 8
 _OPTION_JUMBO = np.uint64(0xC2)
-
-
-@leaf
-def load16(buffer: Any, at: Any) -> Any:
-    """Two bytes in network order as uint64."""
-    return (np.uint64(buffer[at]) << _U8) | np.uint64(buffer[at + _U1])
-
-
-@leaf
-def load32(buffer: Any, at: Any) -> Any:
-    """Four bytes in network order as uint64."""
-    return (
-        (np.uint64(buffer[at]) << _U24)
-        | (np.uint64(buffer[at + _U1]) << _U16)
-        | (np.uint64(buffer[at + _U2]) << _U8)
-        | np.uint64(buffer[at + _U3])
-    )
-
-
-@leaf
-def load64(buffer: Any, at: Any) -> Any:
-    """Eight bytes in network order as uint64."""
-    return (load32(buffer, at) << _U32) | load32(buffer, at + _U4)
 
 
 @leaf

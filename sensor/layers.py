@@ -23,9 +23,9 @@ from sensor.headers import (
     UNKNOWN_LINK,
     ip_packet,
     link_header,
-    load16,
     unwrapped,
 )
+from sensor.octets import load16
 from sensor.tunnels import TUNNELS_MAX, tunnel_header
 from synfin.compiled import compiled, leaf
 

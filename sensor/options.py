@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sensor.headers import load16, load32
+from sensor.octets import load16, load32
 from synfin.compiled import leaf
 from synfin.wire.segment import OPT_MPTCP, OPT_MSS, OPT_SACK_PERMITTED, OPT_TFO, OPT_TS, OPT_WSCALE
 

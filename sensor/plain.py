@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from sensor.addresses import capture_says
-from sensor.duplicates import mark_copy
+from sensor.duplicates import DIRECTION_SHIFT, mark_copy
 from sensor.flowindex import want_ipv4
 from sensor.frames import CHECKSUM_VALID, LINK_ETHERNET
-from sensor.headers import ONE_PACKET_MAX, load32, load64
+from sensor.headers import ONE_PACKET_MAX
+from sensor.octets import load32, load64
 from sensor.options import no_options, read_options
 from synfin.compiled import leaf
 from synfin.wire.segment import ACK, CSUM_OK, CSUM_UNKNOWN, MARK_GSO, TCP
@@ -65,9 +66,8 @@ def plain_segment(buffer: Any, frame: Any, row: Any, memory: Any, wanted: Any) -
         read_options(buffer, at + _U54, at + _U34 + header, row)
     source = ((addresses >> _U16) & _ADDRESS) | (ports >> _U48)
     target = ((addresses << _U16) & _ADDRESS) | ((ports >> _U32) & _WORD)
-    keys, recent = memory
-    sender = want_ipv4(source, target, keys, wanted)
+    sender = want_ipv4(source, target, memory[0], wanted)
     direction = np.uint64(frame["direction"])
     capture_says(direction, sender, (source ^ target) & _ADDRESS == _U0, row)
-    mark_copy(buffer, at + _U34, header, wanted["hash"] + direction, row, recent)
+    mark_copy(buffer, at + _U34, header, wanted["hash"] + (direction << DIRECTION_SHIFT), row, memory)
     return True

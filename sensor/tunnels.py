@@ -27,10 +27,9 @@ from sensor.headers import (
     ethernet_header,
     ip_packet,
     link_header,
-    load16,
-    load32,
     unwrapped,
 )
+from sensor.octets import load16, load32
 from synfin.compiled import leaf
 
 TUNNELS_MAX: Final = 4

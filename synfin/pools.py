@@ -60,20 +60,25 @@ def _fetcher() -> Callable[[Any, Any], None]:
     byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
     prefetch_type = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
 
+    def is_array(kind: Any) -> bool:
+        return isinstance(kind, types.Array) and kind.layout == "C"
+
     @intrinsic
     def fetch(_context: Any, pool: Any, row: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            data = context.get_data_type(signature.args[0].dtype)
+            kind = signature.args[0]
+            data = context.get_data_type(kind.dtype)
+            first = context.make_array(kind)(context, builder, args[0]).data if is_array(kind) else args[0]
             index = context.cast(builder, args[1], signature.args[1], types.uint64)
-            start = builder.bitcast(builder.gep(builder.bitcast(args[0], data.as_pointer()), [index]), byte)
+            start = builder.bitcast(builder.gep(builder.bitcast(first, data.as_pointer()), [index]), byte)
             prefetch = cgutils.get_or_insert_function(builder.module, prefetch_type, "llvm.prefetch.p0")
             size = context.get_abi_sizeof(data)
-            for at in (*range(0, size, CACHE_LINE), size - 1):
+            for at in sorted({*range(0, size, CACHE_LINE), size - 1}):
                 place = cgutils.pointer_add(builder, start, ir.Constant(ir.IntType(64), at))
                 builder.call(prefetch, [place, *(ir.Constant(word, number) for number in (0, 3, 1))])
             return context.get_dummy_value()
 
-        fitting = isinstance(pool, pool_class) and isinstance(row, types.Integer)
+        fitting = (isinstance(pool, pool_class) or is_array(pool)) and isinstance(row, types.Integer)
         return (types.none(pool, row), generate) if fitting else None
 
     result: Callable[[Any, Any], None] = fetch
@@ -188,6 +193,7 @@ def opener(fields: tuple[tuple[str, np.dtype[Any]], ...]) -> Callable[[Any], Any
     return _opener(fields) if ENABLED else as_is
 
 
-# fetch_ahead(pool, row): bring a row into the caches, for use soon. Rows that are asked for together come together,
-# where to read one after the other is to wait for each: some 0.1 us a line that is not in a cache.
+# fetch_ahead(pool, row): bring a row of a pool or of an array into the caches, for use soon; there need be none. Rows
+# that are asked for together come together, where to read one after the other is to wait for each: some 0.1 us a line
+# that is not in a cache.
 fetch_ahead: Final = _fetcher() if ENABLED else _need_not_fetch
