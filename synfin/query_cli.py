@@ -3,19 +3,19 @@
 import argparse
 import atexit
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from synfin.errors import EXIT_OK, UsageError
+from synfin.errors import EXIT_OK, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from synfin.query.sql import Where
     from synfin.query.store import Answer, Place, Store
 
 REPORTS: Final = ("talkers", "handshakes", "resets", "states")  # of synfin.query.reports, which --help does not load
-NS: Final = 1_000_000_000
+FORMS: Final = ("zeek-tsv", "zeek-json", "ecs", "ocsf")  # of synfin.view.foreign, likewise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="comma-separated values under a line of names")
+    form.add_argument(
+        "--as", dest="form", choices=FORMS, help="connections in the terms of others: conn.log, ECS, OCSF"
+    )
     parser.add_argument("--since", metavar="TIME", help='of what went on then or later, as "2026-11-25 10:24"')
     parser.add_argument("--until", metavar="TIME", help="of what began before")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N alone")
@@ -59,6 +62,8 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("--limit: a whole number is wanted")
     if args.csv and not args.sql and not args.report:
         raise UsageError("records nest, and --csv does not: take --json, or choose columns with --sql")
+    if args.form and (args.sql or args.report or args.events):
+        raise UsageError("--as is of connections, not of --events, --report or --sql")
     condition = _condition(args)
     from synfin.filter.errors import FilterError
     from synfin.query.store import Store
@@ -76,7 +81,10 @@ def main(args: argparse.Namespace) -> int:
         report = KNOWN[args.report]
         sql = f"WITH chosen AS (SELECT * FROM flows WHERE {condition.sql}) SELECT * FROM ({report.sql}){limit}"
         return _table(args, store.ask(sql, condition.parameters), report.shown)
-    count = _lines(args, store, condition, limit) if args.json or args.events else _flows(store, condition, limit)
+    if args.json or args.events or args.form:
+        count = _lines(args, store, condition, limit)
+    else:
+        count = _flows(store, condition, limit)
     if not count:
         sys.stderr.write("no record passes\n" if args.filter else "no records\n")
     return EXIT_OK
@@ -162,11 +170,28 @@ def _lines(args: argparse.Namespace, store: "Store", condition: "Where", limit: 
     relations = ["events"] if args.events else ["flows"]
     if args.events and not args.filter:  # an alert over many connections has no ends that a filter could ask for
         relations.append("aggregates")
+    found = store.lines(relations, condition, limit)
+    if args.form:
+        import orjson
+
+        from synfin.view.foreign import lines
+
+        found = lines(map(orjson.loads, found), args.form)
     count = 0
-    for line in store.lines(relations, condition, limit):
+    for line in _as_schema(found):
         sys.stdout.buffer.write(line.encode() + b"\n")
         count += 1
     return count
+
+
+def _as_schema(made: "Iterator[Any]") -> "Iterator[Any]":
+    """What is made of records. StorageError for one that is not as its schema says."""
+    try:
+        yield from made
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StorageError(
+            f"a record is not as its schema says ({type(error).__name__}: {error}); see --json"
+        ) from error
 
 
 def _flows(store: "Store", condition: "Where", limit: str) -> int:
@@ -180,4 +205,4 @@ def _flows(store: "Store", condition: "Where", limit: str) -> int:
     )
     style = style_for(sys.stdout)
     rows = (flow_cells(dict(zip(answer.names, row, strict=True)), style) for row in answer.rows)
-    return print_table(HEADINGS, rows, RIGHT, style)
+    return print_table(HEADINGS, _as_schema(rows), RIGHT, style)

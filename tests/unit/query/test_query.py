@@ -209,6 +209,16 @@ def test_places_that_hold_no_records_are_said(folder, tmp_path):
     assert wrong.name in done.stderr.decode()
 
 
+@pytest.mark.parametrize("words", [(), ("--as", "ecs"), ("--as", "zeek-tsv")])
+def test_a_record_that_lacks_what_the_schema_asks_for_is_said(tmp_path, words):
+    path = tmp_path / "lacking.jsonl"
+    path.write_text('{"type": "flow", "view_id": "ab", "start_ns": 1}\n')
+    done = query(path, *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"synfin: a record is not as its schema says")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_records_come_from_a_pipe_too(lines):
     done = synfin("query", "--in", "-", "--json", "tcp.port == 20010", stdin=b"".join(lines["--json"]))
     assert [flow["handshake"]["kind"] for flow in records(done)] == ["rejected"]
