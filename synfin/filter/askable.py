@@ -5,6 +5,17 @@ from typing import Final
 from synfin.filter.errors import FilterError
 from synfin.filter.tree import Filter
 
+# Where a record has the text that a field of connections asks for, by the field's column.
+PATHS: Final = {
+    "state.orig": ("orig", "state"),
+    "state.resp": ("resp", "state"),
+    "handshake": ("handshake", "kind"),
+    "teardown": ("teardown", "kind"),
+    "rst_form": ("teardown", "rst_form"),
+    "conn_state": ("conn_state",),
+    "history": ("history",),
+    "flow_id": ("flow_id",),
+}
 _OF_EVENTS: Final = {"v4", "v6", "all", "v4_ends", "v6_ends", "ports", "flow_id"}
 
 

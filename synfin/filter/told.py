@@ -7,20 +7,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from synfin.filter.askable import PATHS
 from synfin.filter.fields import Field
 from synfin.filter.values import Octets, Values, halves
 
 _ENDS: Final[tuple[tuple[str, ...], ...]] = (("orig",), ("resp",), ())  # an alert over many connections has one itself
-_PATHS: Final = {  # where a record has a text, by the column of the field
-    "state.orig": ("orig", "state"),
-    "state.resp": ("resp", "state"),
-    "handshake": ("handshake", "kind"),
-    "teardown": ("teardown", "kind"),
-    "rst_form": ("teardown", "rst_form"),
-    "conn_state": ("conn_state",),
-    "history": ("history",),
-    "flow_id": ("flow_id",),
-}
 
 
 class ToldTable:
@@ -54,7 +45,7 @@ class ToldTable:
         if column == "completeness":
             found = [(i, self._at(i, ("completeness",))) for i in range(self.size)]
             return _of([(i, value) for i, value in found if type(value) is int], np.int64)
-        texts = ((i, self._at(i, _PATHS[column])) for i in range(self.size))
+        texts = ((i, self._at(i, PATHS[column])) for i in range(self.size))
         return _of([(i, text) for i, text in texts if isinstance(text, str) and text], object)
 
     def octets(self, field: Field) -> Values:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final, NoReturn, TypeAlias
 
-from synfin.filter.askable import check_of_events, check_of_flows
+from synfin.filter.askable import PATHS, check_of_events, check_of_flows
 from synfin.filter.errors import FilterError
 from synfin.filter.fields import Field
 from synfin.filter.kinds import Kind
@@ -47,16 +47,6 @@ CREATE MACRO v6_number(ip) AS CASE WHEN contains(ip, '.')  -- ::ffff:1.2.3.4, an
                      lambda high, low: high * 65536::UHUGEINT + low) END;
 """
 _ENDS: Final = ("orig", "resp")
-_TEXTS: Final = {
-    "state.orig": "orig.state",
-    "state.resp": "resp.state",
-    "handshake": "handshake.kind",
-    "teardown": "teardown.kind",
-    "rst_form": "teardown.rst_form",
-    "conn_state": "conn_state",
-    "history": "history",
-    "flow_id": "flow_id",
-}
 _OPERATORS: Final = {"==": "=", "!=": "<>", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
 
 
@@ -206,7 +196,7 @@ class _Making:
             return [f"{end}.port::HUGEINT" for end in _ENDS]
         if column == "completeness":
             return ["completeness::HUGEINT"]
-        return [_TEXTS[column]]
+        return [".".join(PATHS[column])]
 
 
 def _of_family(column: str, family: str) -> str:
