@@ -26,6 +26,7 @@ PAGES: Final = (
     "docs/first-capture.md",
     "docs/filters.md",
     "docs/query.md",
+    "docs/packets.md",
     "docs/what-a-tap-can-know.md",
 )
 STATES_PAGE: Final = "docs/states.md"

@@ -64,3 +64,8 @@ class FrameBlock:
     def __len__(self) -> int:
         """Count the frames."""
         return len(self.frames)
+
+    def octets(self, row: int) -> bytes:
+        """The captured bytes of a frame."""
+        first = int(self.frames["offset"][row])
+        return self.buffer[first : first + int(self.frames["caplen"][row])].tobytes()

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sensor.frames import LINK_ETHERNET, FrameBlock
+from sensor.frames import LINK_ETHERNET, LINK_LOOP, LINK_NULL, LINK_SLL, LINK_SLL2, FrameBlock
 from sensor.headers import (
     CUT,
     ETHERTYPE_IPV4,
@@ -42,14 +42,16 @@ LAYER: Final = np.dtype(
 )
 assert LAYER.itemsize == 32
 
-LAYERS: Final = ("eth", "vlan", "ip", "ipv6", "icmp", "icmpv6", "tcp", "udp")
+LAYERS: Final = ("eth", "vlan", "ip", "ipv6", "icmp", "icmpv6", "tcp", "udp", "sll", "sll2", "null")
 OF_A_FRAME_MAX: Final = 40  # tags, and for each tunnel IP and what it carries
 
 _U0, _U1, _U2, _U3, _U4, _U6, _U8, _U12, _U14, _U40 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 6, 8, 12, 14, 40))
-_ETH, _VLAN, _IP, _IPV6, _ICMP, _ICMPV6, _TCP, _UDP = (np.uint64(n) for n in range(len(LAYERS)))
+_ETH, _VLAN, _IP, _IPV6, _ICMP, _ICMPV6, _TCP, _UDP, _SLL, _SLL2, _NULL = (np.uint64(n) for n in range(len(LAYERS)))
 _TYPE_IPV4, _TYPE_IPV6 = np.uint64(ETHERTYPE_IPV4), np.uint64(ETHERTYPE_IPV6)
 _TAGS = tuple(np.uint64(n) for n in (0x8100, 0x88A8, 0x9100, 0x9200))
 _TAGS_MAX: Final = 8
+_COOKED = (np.uint64(LINK_SLL), np.uint64(LINK_SLL2))
+_LOOPBACK = (np.uint64(LINK_NULL), np.uint64(LINK_LOOP))
 _QUOTING = tuple(np.uint64(n) for n in (3, 4, 5, 11, 12))
 _QUOTING_V6_MAX = np.uint64(4)
 _GOOD, _CUT, _UNKNOWN = np.uint64(GOOD), np.uint64(CUT), np.uint64(UNKNOWN_LINK)
@@ -84,8 +86,14 @@ def _link(buffer: Any, frame: Any, i: Any, rows: Any, work: Any) -> Any:
     start = np.uint64(frame["offset"])
     end = start + np.uint64(frame["caplen"])
     packet["at"] = start
-    if np.uint64(frame["link"]) != np.uint64(LINK_ETHERNET):
-        return n, link_header(buffer, np.uint64(frame["link"]), end, packet)
+    link = np.uint64(frame["link"])
+    if link != np.uint64(LINK_ETHERNET):
+        place = (start, end, np.uint64(frame["wirelen"]), i)
+        if link in _COOKED:
+            n = _note(rows, n, n, _SLL if link == _COOKED[0] else _SLL2, place)
+        elif link in _LOOPBACK:
+            n = _note(rows, n, n, _NULL, place)
+        return n, link_header(buffer, link, end, packet)
     first = n
     n = _note(rows, n, first, _ETH, (start, end, np.uint64(frame["wirelen"]), i))
     if start + _U14 > end:
@@ -100,7 +108,7 @@ def _link(buffer: Any, frame: Any, i: Any, rows: Any, work: Any) -> Any:
     if n > first + _U1:
         packet["at"] = at
         return n, unwrapped(buffer, ethertype, end, packet)
-    return n, link_header(buffer, np.uint64(frame["link"]), end, packet)
+    return n, link_header(buffer, link, end, packet)
 
 
 @leaf

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synfin.aggregates import Rules
     from synfin.embedded import Source
     from synfin.filter.tree import Filter
+    from synfin.packets.lines import Said
     from synfin.printing import Printer
     from synfin.wire.event import Records
 
@@ -26,8 +27,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--json", action="store_true", help="flow records, one JSON object a line")
     form.add_argument("--events", action="store_true", help="events as they happen, one JSON object a line")
     form.add_argument("--packets", action="store_true", help="packets, one a line, with both ends' states behind each")
-    form.add_argument("-T", dest="form", choices=("fields",), help="packets, the fields named by -e between tabs")
-    parser.add_argument("-e", dest="fields", action="append", default=[], metavar="FIELD", help="a field for -T fields")
+    form.add_argument("-V", dest="details", action="store_true", help="packets, each with all its layers and fields")
+    form.add_argument(
+        "-T",
+        dest="form",
+        choices=("fields", "json"),
+        help="packets: the fields named by -e between tabs, or JSON as tshark's: all layers, or those fields",
+    )
+    parser.add_argument("-x", dest="octets", action="store_true", help="with --packets and -V: the bytes of each")
+    parser.add_argument("-e", dest="fields", action="append", default=[], metavar="FIELD", help="a field for -T")
+    parser.add_argument(
+        "-E",
+        dest="columns",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="for -T fields: header=y, separator=, aggregator=, quote=d, occurrence=f, bom=y",
+    )
     parser.add_argument(
         "-Y", dest="filter", metavar="FILTER", help="connections with a packet that passes this display filter"
     )
@@ -120,12 +136,23 @@ def main(args: argparse.Namespace) -> int:
 
     if args.sort and not args.json:
         raise UsageError("--sort start goes with --json")
-    if bool(args.fields) != bool(args.form):
-        raise UsageError("-T fields and -e FIELD go together")
-    torn = _packets(args) if args.packets or args.form else _connections(args)
+    _check_form(args)
+    torn = _packets(args) if args.packets or args.details or args.form else _connections(args)
     for said in torn:
         sys.stderr.write(f"synfin read: {said}\n")
     return EXIT_INCOMPLETE if torn else EXIT_OK
+
+
+def _check_form(args: argparse.Namespace) -> None:
+    """Refuse flags that do not go together. UsageError."""
+    from synfin.errors import UsageError
+
+    if (args.form == "fields" and not args.fields) or (args.fields and not args.form):
+        raise UsageError("-T fields and -e FIELD go together")
+    if args.columns and args.form != "fields":
+        raise UsageError("-E goes with -T fields")
+    if args.octets and not (args.packets or args.details):
+        raise UsageError("-x goes with --packets or -V")
 
 
 def _connections(args: argparse.Namespace) -> list[str]:
@@ -160,43 +187,83 @@ def _packets(args: argparse.Namespace) -> list[str]:
     from synfin.embedded import sources_of
     from synfin.errors import UsageError
     from synfin.filter.check import of_flows
-    from synfin.packets.columns import fields_named, rows
-    from synfin.packets.lines import HEADER
+    from synfin.packets.columns import fields_named
     from synfin.packets.selection import TWICE, needs_the_end, read_again
 
     made = understood(args.filter) if args.filter else None
     if made and of_flows(made):
         raise UsageError("a filter by fields of connections (synfin.…) chooses connections, not packets")
     fields, torn, sources = fields_named(args.fields), [], sources_of(args.files, args.sensor)
-    several = "--packets reads its file several times" if args.packets else ""
+    several = "" if args.fields else f"{_named_form(args)} reads its file several times"
     several = several or (TWICE if needs_the_end([*fields, *(made.fields if made else ())]) else "")
     for source in sources if several else ():
         read_again(source.path, several)
-    if args.packets:
-        print(HEADER)
-    for source in sources:
-        capture = CaptureFile(source.path)
-        if args.form:
-            printed: Iterator[str] = ("\t".join(row) for row in rows(capture, fields, made))
-        else:
-            printed = _lines(capture, source, args, made)
-        for line in printed:
-            print(line)
-        if capture.torn:
-            torn.append(capture.torn)
+
+    def printed() -> "Iterator[str]":
+        for source in sources:
+            capture = CaptureFile(source.path)
+            yield from _shown(capture, source, args, made)
+            if capture.torn:
+                torn.append(capture.torn)
+
+    if "bom=y" in args.columns:
+        sys.stdout.write("\ufeff")
+    for line in _framed(printed(), args):
+        print(line)
     return torn
 
 
-def _lines(
+def _framed(printed: "Iterator[str]", args: argparse.Namespace) -> "Iterator[str]":
+    """What is printed, with what the form has before and behind it."""
+    from synfin.packets.columns import Form, fields_named
+    from synfin.packets.documents import array
+    from synfin.packets.lines import HEADER
+
+    if args.form == "json":
+        yield from array(printed)
+        return
+    form = Form.of(args.columns)
+    if args.packets:
+        yield HEADER
+    if form.header:
+        yield form.names(fields_named(args.fields))
+    yield from printed
+
+
+def _named_form(args: argparse.Namespace) -> str:
+    return "--packets" if args.packets else "-V" if args.details else f"-T {args.form}"
+
+
+def _shown(
     capture: "CaptureFile", source: "Source", args: argparse.Namespace, made: "Filter | None"
 ) -> "Iterator[str]":
-    """Lines of the packets that pass, with the states of their connections."""
-    from synfin.embedded import Reading, local_of
-    from synfin.packets.lines import lines, said_by
-    from synfin.packets.selection import Selection
+    """The lines of a capture in the form that is asked for."""
+    from synfin.packets.columns import Form, fields_named, rows
+    from synfin.packets.details import detailed, text_of
+    from synfin.packets.documents import as_json, document
+    from synfin.packets.lines import lines
     from synfin.view.style import style_for
+
+    style, fields, form = style_for(sys.stdout), fields_named(args.fields), Form.of(args.columns)
+    if args.form == "fields":
+        return (form.line(fields, values) for _, values in rows(capture, fields, made))
+    if args.fields:
+        return (document(t_ns, values) for t_ns, values in rows(capture, fields, made))
+    said = _said(source, args, made)
+    if args.form == "json":
+        packets = detailed(capture, made, said, style)
+        return (document(packet.t_ns, as_json(packet.items)) for packet in packets)
+    if args.details:
+        return text_of(capture, made, said, style, octets=args.octets)
+    return lines(capture, made, said, style, octets=args.octets)
+
+
+def _said(source: "Source", args: argparse.Namespace, made: "Filter | None") -> "dict[int, Said]":
+    """What the connections of the packets that pass say of these."""
+    from synfin.embedded import Reading, local_of
+    from synfin.packets.lines import said_by
+    from synfin.packets.selection import Selection
 
     local = local_of(args.local)
     records = Reading([source], local, selection=Selection(made) if made else None).records()
-    said = said_by(records, Reading([source], local).batches(), some=made is not None)
-    return lines(capture, made, said, style_for(sys.stdout))
+    return said_by(records, Reading([source], local).batches(), some=made is not None)

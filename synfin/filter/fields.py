@@ -104,6 +104,7 @@ class Field:
 
 
 PROTOCOLS: Final = {"ICMP": 1, "IPv4": 4, "TCP": 6, "UDP": 17, "IPv6": 41, "GRE": 47, "ICMPv6": 58}
+STATUSES: Final = {"Bad": 0, "Good": 1, "Unverified": 2}
 MPTCP: Final = 30
 
 
@@ -114,6 +115,7 @@ def _frame() -> Iterator[Field]:
     yield Field("frame.time", Kind.TIME, Frame("time"))
     for name in ("time_epoch", "time_relative", "time_delta"):
         yield Field(f"frame.{name}", Kind.DURATION, Frame(name))
+    yield Field("frame.protocols", Kind.STRING, Frame("protocols"))
 
 
 def _link() -> Iterator[Field]:
@@ -122,11 +124,23 @@ def _link() -> Iterator[Field]:
     yield Field("eth.src", Kind.ETHER, Head("eth", 6, 6))
     yield Field("eth.addr", Kind.ETHER, OneOf(("eth.dst", "eth.src")))
     yield Field("eth.type", UINT, Derived("eth.type"), 16, 4)
+    yield from _cooked()
     yield Field("vlan", Kind.PROTOCOL, Layer("vlan"))
     yield Field("vlan.priority", UINT, Head("vlan", 0, 2, 0xE000), 16)
     yield Field("vlan.dei", BOOL, Head("vlan", 0, 2, 0x1000), 16)
     yield Field("vlan.id", UINT, Head("vlan", 0, 2, 0x0FFF), 16)
     yield Field("vlan.etype", UINT, Derived("vlan.etype"), 16, 4)
+
+
+def _cooked() -> Iterator[Field]:
+    yield Field("sll", Kind.PROTOCOL, Derived("sll"))
+    for name in ("pkttype", "hatype", "halen"):
+        yield Field(f"sll.{name}", UINT, Derived(f"sll.{name}"), 16)
+    yield Field("sll.ifindex", UINT, Head("sll2", 4, 4))
+    yield Field("sll.src.eth", Kind.ETHER, Derived("sll.src.eth"))
+    yield Field("sll.etype", UINT, Derived("sll.etype"), 16, 4)
+    yield Field("null", Kind.PROTOCOL, Layer("null"))
+    yield Field("null.family", UINT, Derived("null.family"))
 
 
 def _ip() -> Iterator[Field]:
@@ -213,6 +227,7 @@ def _tcp() -> Iterator[Field]:
     yield Field("tcp.flags.str", Kind.STRING, Derived("tcp.flags.str"))
     yield Field("tcp.window_size_value", UINT, Head("tcp", 14, 2), 16)
     yield Field("tcp.checksum", UINT, Head("tcp", 16, 2), 16, 4)
+    yield Field("tcp.checksum.status", UINT, Derived("tcp.checksum.status"), 8, names=STATUSES)
     yield Field("tcp.urgent_pointer", UINT, Head("tcp", 18, 2), 16)
     yield Field("tcp.len", UINT, Derived("tcp.len"))
     yield Field("tcp.payload", BYTES, Derived("tcp.payload"))

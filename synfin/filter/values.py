@@ -88,6 +88,18 @@ def merged(parts: list[Values]) -> Values:
     return Values(rows, data, layers).take(np.lexsort((layers, rows)))
 
 
+def merged_octets(parts: list[Values]) -> Values:
+    """Bytes of several fields, by packet."""
+    rows = np.concatenate([part.rows for part in parts])
+    layers = np.concatenate([part.layers for part in parts])
+    order = np.lexsort((layers, rows))
+    data = [part.data for part in parts]
+    assert all(isinstance(item, Octets) for item in data)
+    first, end = (np.concatenate([getattr(item, name) for item in data]) for name in ("first", "end"))
+    buffer = data[0].buffer  # type: ignore[union-attr]  # as asserted
+    return Values(rows[order], Octets(buffer, first[order], end[order]), layers[order])
+
+
 def objects(data: Data) -> npt.NDArray[Any]:
     """Bytes as objects; anything else as it is."""
     return data.objects() if isinstance(data, Octets) else data

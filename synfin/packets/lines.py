@@ -25,7 +25,8 @@ from synfin.filter.tree import Filter
 from synfin.filter.values import Index, objects
 from synfin.packets.selection import Tables
 from synfin.packets.table import PacketTable
-from synfin.view.ladder import Packet, build
+from synfin.packets.tree import hex_lines
+from synfin.view.ladder import Change, Packet, build
 from synfin.view.ladder_words import short_flags
 from synfin.view.style import Style
 from synfin.view.words import Record
@@ -48,6 +49,9 @@ class Said:
 
     packet: Packet
     states: tuple[str, str]  # of originator and responder, behind it
+    before: tuple[str, str]
+    changes: tuple[Change, ...]
+    record: Record  # of its connection
 
 
 @dataclass(slots=True)
@@ -64,9 +68,13 @@ def said_by(records: Iterable[Records], batches: Iterable[Batch], *, some: bool)
         _collect(found, batch.segments[batch.segments["kind"] == TCP], batch.flows)
     said: dict[int, Said] = {}
     for connection in (one for several in found.values() for one in several.connections if one.parts):
-        for rung in build(connection.record, np.concatenate(connection.parts), connection.orig_is_lower).rungs:
+        record = connection.record
+        ladder = build(record, np.concatenate(connection.parts), connection.orig_is_lower)
+        before = ladder.before[0].to, ladder.before[1].to
+        for rung in ladder.rungs:
             if rung.packet:
-                said[rung.packet.frame] = Said(rung.packet, rung.states)
+                said[rung.packet.frame] = Said(rung.packet, rung.states, before, rung.changes, record)
+            before = rung.states
     return said
 
 
@@ -120,8 +128,10 @@ def _collect(found: dict[bytes, _Tuple], segments: Rows, flows: Rows) -> None:
                 connection.parts.append(rows[low:high])
 
 
-def lines(capture: CaptureFile, made: Filter | None, said: dict[int, Said], style: Style) -> Iterator[str]:
-    """A line for each packet that passes."""
+def lines(
+    capture: CaptureFile, made: Filter | None, said: dict[int, Said], style: Style, *, octets: bool
+) -> Iterator[str]:
+    """A line for each packet that passes; with its bytes behind it if asked for."""
     tables = Tables(made.fields if made else ())
     for block in capture.blocks():
         table = tables.of(capture.path, block)
@@ -133,6 +143,9 @@ def lines(capture: CaptureFile, made: Filter | None, said: dict[int, Said], styl
             packet = said.get(row + block.first_frame)
             columns = inner if packet else outer  # an ICMP error is not what it quotes
             yield _line({name: column.get(row) for name, column in columns.items()}, packet, style)
+            if octets:
+                yield from hex_lines(block.octets(row))
+                yield ""
 
 
 def _column(table: PacketTable, name: str, keep: Index, last: bool) -> dict[int, Any]:

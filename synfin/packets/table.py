@@ -11,18 +11,27 @@ from sensor.layers import LAYERS
 from synfin.filter.fields import FIELDS, Analysis, Derived, Field, Frame, Head, Layer, OneOf, Option, Stream
 from synfin.filter.kinds import NUMBERS, SLICED, Kind
 from synfin.filter.show import shown
-from synfin.filter.values import Index, Octets, Values, merged, objects
+from synfin.filter.values import Index, Octets, Values, merged, merged_octets, objects
 from synfin.packets.analysis import ANALYSED, LABELS, SUSPECTED
+from synfin.packets.checksums import CHECKSUM_BYTES, statuses
+from synfin.packets.link import LINK_FIELDS
+from synfin.packets.protocols import protocols_of
 from synfin.packets.stacks import TCP_HEAD, Stack, Stacks
 from synfin.packets.streams import SEEN, TOLD, Streams
 from synfin.wire.segment import ACK as ACK_FLAG
 from synfin.wire.segment import FIN, RST, SYN
 
 _IPV6: Final = LAYERS.index("ipv6")
-_ETHERTYPE_MIN: Final = 0x0600
 _FLAG_LETTERS: Final = "RRRACEUAPRSF"  # of the 12 bits from the top
 _NO_FLAG: Final = "·"
-_OWN: Final = {"eth": 14, "vlan": 4, "ip": 20, "ipv6": 40, "udp": 8}  # bytes of a header; of the others it is all
+_OWN: Final = {
+    "eth": 14,
+    "vlan": 4,
+    "ip": 20,
+    "ipv6": 40,
+    "udp": 8,
+    "null": 4,
+}  # bytes of a header; of the others it is all
 _CONNECTION: Final = {  # bits of the flags, and what they must be
     "syn": (SYN | ACK_FLAG, SYN),
     "synack": (SYN | ACK_FLAG, SYN | ACK_FLAG),
@@ -79,6 +88,11 @@ class PacketTable:
         """How many frames."""
         return len(self._block)
 
+    @property
+    def layers(self) -> Rows:
+        """LAYER[] of all frames, by frame and from the outside in."""
+        return self._stacks.layers
+
     def values(self, field: Field) -> Values:
         """The values of a field."""
         found = self._known.get(field.name)
@@ -98,7 +112,7 @@ class PacketTable:
         source = field.source
         if isinstance(source, OneOf):
             parts = [self.octets(FIELDS[name]) for name in source.names]
-            return _merged_octets(parts)
+            return merged_octets(parts)
         if isinstance(source, Head) and field.kind in SLICED:
             stack = self._stacks.having(source.layer, source.offset + source.size)
             first = stack.at + source.offset
@@ -128,11 +142,11 @@ class PacketTable:
     def _read(self, field: Field) -> Values:
         source = field.source
         if isinstance(source, Head):
-            return self._head(source)
+            return self.head(source)
         if isinstance(source, OneOf):
             return merged([self.values(FIELDS[name]) for name in source.names])
         if isinstance(source, Layer):
-            return self._layer(source.layer)
+            return self.layer(source.layer)
         if isinstance(source, Frame):
             return self._of_frames(getattr(self, f"_frame_{source.column}")())
         if isinstance(source, Option):
@@ -144,7 +158,8 @@ class PacketTable:
         assert isinstance(source, Derived), field.name
         return self._derived(source.name)
 
-    def _head(self, source: Head) -> Values:
+    def head(self, source: Head) -> Values:
+        """Numbers or addresses in the headers of a kind."""
         stack = self._stacks.having(source.layer, source.offset + source.size)
         if source.layer == "tcp" and source.offset == 4:  # Wireshark has no tcp.seq_raw of a quoted segment
             stack = stack.take(~self._stacks.quoted(stack))
@@ -160,7 +175,8 @@ class PacketTable:
             value = (value & source.mask) >> shift
         return Values(stack.rows, value * source.factor if source.factor != 1 else value, stack.numbers)
 
-    def _layer(self, layer: str) -> Values:
+    def layer(self, layer: str) -> Values:
+        """The layers of a kind with all that they carry, or the frames."""
         if layer == "frame":
             frames = self._block.frames
             first = frames["offset"].astype(np.int64)
@@ -195,26 +211,29 @@ class PacketTable:
         times = self._frame_time()
         return np.diff(times, prepend=self._before_ns)
 
+    def _frame_protocols(self) -> npt.NDArray[np.object_]:
+        return protocols_of(self._block, self._stacks)
+
     # Of TCP
 
     def _derived(self, name: str) -> Values:
         if name.startswith("text of "):
             return self.texts(FIELDS[name.removeprefix("text of ")])
+        if name in LINK_FIELDS:
+            return LINK_FIELDS[name](self)
         found: Values = getattr(self, "_" + name.replace(".", "_"))()
         return found
 
-    def _eth_type(self) -> Values:
-        return _ethertypes(self._head(Head("eth", 12, 2)))
-
-    def _vlan_etype(self) -> Values:
-        return _ethertypes(self._head(Head("vlan", 2, 2)))
-
     def _ip_version(self) -> Values:
-        return merged([self._head(Head("ip", 0, 1, 0xF0)), self._head(Head("ipv6", 0, 1, 0xF0))])
+        return merged([self.head(Head("ip", 0, 1, 0xF0)), self.head(Head("ipv6", 0, 1, 0xF0))])
 
     def _tcp_len(self) -> Values:
         stack, lengths = self._stacks.tcp()
         return Values(stack.rows, stack.size - lengths, stack.numbers)
+
+    def _tcp_checksum_status(self) -> Values:
+        stack = self._stacks.having("tcp", CHECKSUM_BYTES)
+        return Values(stack.rows, statuses(self._stacks, stack), stack.numbers)
 
     def _tcp_payload(self) -> Values:
         stack, lengths = self._stacks.tcp()
@@ -365,22 +384,5 @@ def _there(stack: Stack) -> Values:
     return Values(stack.rows, np.ones(len(stack.rows), np.int64), stack.numbers)
 
 
-def _ethertypes(found: Values) -> Values:
-    """Those that are types; below are lengths."""
-    return found.take(np.asarray(found.data) >= _ETHERTYPE_MIN)
-
-
 def _flag_text(flags: int) -> str:
     return "".join(letter if flags >> 11 - i & 1 else _NO_FLAG for i, letter in enumerate(_FLAG_LETTERS))
-
-
-def _merged_octets(parts: list[Values]) -> Values:
-    """Bytes of several fields, by packet."""
-    rows = np.concatenate([part.rows for part in parts])
-    layers = np.concatenate([part.layers for part in parts])
-    order = np.lexsort((layers, rows))
-    data = [part.data for part in parts]
-    assert all(isinstance(item, Octets) for item in data)
-    first, end = (np.concatenate([getattr(item, name) for item in data]) for name in ("first", "end"))
-    buffer = data[0].buffer  # type: ignore[union-attr]  # as asserted
-    return Values(rows[order], Octets(buffer, first[order], end[order]), layers[order])

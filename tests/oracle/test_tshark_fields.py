@@ -8,7 +8,7 @@ import pytest
 
 from synfin.filter.fields import FIELDS, Flow
 from synfin.filter.kinds import Kind
-from tests.oracle.test_tshark_filters import CASES, judge
+from tests.oracle.test_tshark_filters import CASES, VERIFY, judge
 from tests.unit.read.test_read import TOP
 
 SHOWN = [f.name for f in FIELDS.values() if f.kind is not Kind.PROTOCOL and not isinstance(f.source, Flow)]
@@ -31,16 +31,21 @@ def printed(command, path):
     return [dict(zip(SHOWN, line.split("\t"), strict=True)) for line in done.stdout.splitlines()]
 
 
+def transport(protocols):
+    """Protocols up to TCP: what it carries is not told apart here."""
+    return protocols.removesuffix(":http").removesuffix(":data")
+
+
 @pytest.mark.parametrize("path", CASES[1::5], ids=lambda path: path.parent.name)
 def test_the_columns_of_every_field_are_those_of_tshark(path):
     assert len(SHOWN) > 80
-    theirs = printed(["tshark", "-2", "-n"], path)
+    theirs = printed(["tshark", "-2", "-n", *VERIFY], path)
     ours = printed([sys.executable, "-m", "synfin.cli", "read"], path)
     assert len(ours) == len(theirs)
     other = [
         (number, name, mine[name], yours[name])
         for number, (mine, yours) in enumerate(zip(ours, theirs, strict=True), 1)
         for name in SHOWN
-        if mine[name] != yours[name]
+        if mine[name] != (transport(yours[name]) if name == "frame.protocols" else yours[name])
     ]
     assert other == []

@@ -11,7 +11,8 @@ from synfin.filter.kinds import NS, Kind
 from synfin.filter.values import Octets
 
 ORDER = ["==", "!=", ">", ">=", "<", "<=", "eq", "ne", "gt", "ge", "lt", "le", "===", "!==", "~=", "any_eq", "all_ne"]
-FIELDS_OF_PACKETS = [field for field in FIELDS.values() if not isinstance(field.source, Flow)]
+OTHERWISE = "frame.protocols"  # of which Wireshark knows more: what TCP carries
+FIELDS_OF_PACKETS = [f for f in FIELDS.values() if not isinstance(f.source, Flow) and f.name != OTHERWISE]
 NUMBERS = (Kind.UINT, Kind.INT)
 LENGTHS = [0, 1, 2, 4, 12, 20, 40]
 WORDS = ["GET", "HTTP/1.0", "Content", "a", "\\x00", "\\r\\n", "E"]

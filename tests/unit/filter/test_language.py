@@ -245,6 +245,8 @@ def test_every_field_can_be_asked_for_and_has_a_name_of_its_protocol():
             "frame",
             "eth",
             "vlan",
+            "sll",
+            "null",
             "ip",
             "ipv6",
             "icmp",

@@ -1,5 +1,7 @@
 """`synfin read --packets` and `-T fields`: packets one a line."""
 
+import json
+
 import pytest
 
 from tests.unit.read.test_filter import DEMO
@@ -80,12 +82,31 @@ def test_columns_come_from_a_pipe_too():
     assert lines("-T", "fields", "-e", "tcp.seq", "-", stdin=CLOSES.read_bytes())[:3] == ["0", "0", "1"]
 
 
+def test_json_is_an_array_also_without_packets():
+    assert json.loads("\n".join(lines("-T", "json", "-Y", "udp", DEMO))) == []
+    (packet,) = json.loads("\n".join(lines("-T", "json", *LOCAL, "-Y", "frame.number == 8", CLOSES)))
+    layers = packet["_source"]["layers"]
+    assert list(layers) == ["frame", "eth", "ip", "tcp", "synfin"]
+    assert layers["tcp"]["tcp.port"] == ["20081", "20080"]
+    assert layers["synfin"]["synfin.orig.state"] == "FIN-WAIT-1"
+    assert layers["synfin"]["synfin.orig.state_tree"] == {
+        "synfin.orig.before": "ESTABLISHED",
+        "synfin.orig.event": "TX_FIN",
+        "synfin.orig.certainty": "observed",
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["--packets", "-"], "standard input"),
         (["-T", "fields"], "-e FIELD go together"),
         (["-e", "tcp.seq"], "-e FIELD go together"),
+        (["-T", "json", "-E", "header=y"], "-E goes with"),
+        (["-T", "json", "-"], "-T json reads its file several times"),
+        (["-T", "fields", "-e", "tcp.seq", "-E", "heder=y"], "did you mean header?"),
+        (["-T", "fields", "-e", "tcp.seq", "-E", "header=1"], "y or n is wanted"),
+        (["-T", "fields", "-e", "tcp.seq", "-E", "separator=ab"], "one character"),
         (["-T", "fields", "-e", "tcp.seqq"], "did you mean tcp.seq?"),
         (["-T", "fields", "-e", "tcp"], "a protocol has no value"),
         (["-T", "fields", "-e", "synfin.history"], "connections do"),
