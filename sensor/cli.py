@@ -66,6 +66,7 @@ def _add_capture(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("capture").add_argument
     add("-i", "--iface", dest="interface", metavar="IF", help="interface, or any; else that of the default route")
     add("-r", dest="file", metavar="FILE", help="read a pcap or pcapng file; - is standard input")
+    add("--speed", metavar="N", help="-r as time goes by, N times as fast as it was captured; max: at once (max)")
     add("--bpf", metavar="EXPRESSION", help="the expression as one argument")
     add("-F", dest="filter_file", metavar="FILE", help="the expression from a file")
     add("-c", dest="count", metavar="N", help="end after N packets")

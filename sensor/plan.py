@@ -35,6 +35,7 @@ class Plan:
     as_json: bool
     quiet: bool
     dumps: bool = False  # -D
+    speed: float | None = None  # of a file: seconds of it in one of the clock; None: at once
 
     @property
     def on_disk(self) -> bool:
@@ -53,6 +54,18 @@ def _positive(name: str, text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit()) or int(text) < 1 or int(text) > 2**62:
         raise UsageError(f"{name} {text}: a whole number above 0 is wanted")
     return int(text)
+
+
+def _speed(text: str | None) -> float | None:
+    if text in (None, "max"):
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 1e-6 <= speed <= 1e9:
+        raise UsageError(f"--speed {text}: how many times as fast is wanted, as 1 or 0.5 or 10, or max")
+    return speed
 
 
 def _snaplen(text: str | None, *, whole: bool) -> int:
@@ -85,6 +98,8 @@ def _filter(args: argparse.Namespace) -> str:
 def _check_pairs(args: argparse.Namespace) -> None:
     if args.file is not None and args.interface is not None:
         raise UsageError("-r and -i: a file or an interface")
+    if args.speed is not None and args.file is None:
+        raise UsageError("--speed is of a file that -r names")
     if args.pcap and args.write is None:
         raise UsageError("--pcap says how -w writes, and there is no -w")
     if args.dry_run and args.brokers_given:
@@ -123,4 +138,5 @@ def make_plan(args: argparse.Namespace, settings: Settings) -> Plan:
         as_json=args.json,
         quiet=args.quiet,
         dumps=args.list_interfaces,
+        speed=_speed(args.speed),
     )

@@ -10,6 +10,7 @@ from sensor.bpf_run import BlockFilter
 from sensor.capture import LiveCapture, check_permission, has_packet_sockets, open_live
 from sensor.frames import LINK_ETHERNET, LINK_RAW, LINK_SLL2, FrameBlock
 from sensor.interfaces import default_route, find
+from sensor.pace import Pace
 from sensor.pcapfile import CaptureFile
 from sensor.plan import Plan
 from sensor.ring import RingShape
@@ -107,6 +108,7 @@ class FileSource:
             _check_filter(self._filter)
         self._file = CaptureFile("-")
         self._file.name = "standard input" if self._path == "-" else self._path
+        self._pace = None if plan.speed is None else Pace(plan.speed)
         self._stopped = False
 
     def open(self) -> None:
@@ -121,7 +123,12 @@ class FileSource:
         os.close(fd)
 
     def blocks(self) -> Iterator[FrameBlock]:
-        """Blocks of the file, as far as the filter accepts their frames."""
+        """Blocks of the file, as far as the filter accepts their frames, when they are due."""
+        if self._pace is None:
+            return self._accepted()
+        return self._pace.of(self._accepted(), lambda: self._stopped)
+
+    def _accepted(self) -> Iterator[FrameBlock]:
         for block in self._file.blocks():
             if self._stopped:
                 return

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "tail": Command("synfin.tail_cli", "connections, events or alerts from Kafka as they come"),
     "explain": Command("synfin.explain_cli", "a connection in words, with the packets that each conclusion rests on"),
     "query": Command("synfin.query_cli", "questions to the files that a sink wrote: a filter, SQL, or a report"),
+    "replay": Command("synfin.replay_cli", "a capture file into the topic at its own speed, or another", whole=True),
     "ladder": Command("synfin.ladder_cli", "a connection as a sequence diagram with both ends' states"),
     "topics": Command("synfin.topics_cli", "create and check the topics"),
     "figure5": Command("synfin.figure5_cli", "the table of transitions"),
