@@ -7,6 +7,7 @@ disk ends is cut back to its last whole record.
 import os
 import struct
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from synfin.errors import CaptureError
 _BUFFER_BYTES: Final = 1 << 18
 _PARTS_MAX: Final = 64  # of one writev; systems take 1024
 _STDOUT: Final = 1
+_LINK_BITS: Final = 16
+_LINK_MAX: Final = 0xFFFF
 _PCAP_MAGIC_NS: Final = 0xA1B23C4D
 _SECTION, _INTERFACE, _STATISTICS = 0x0A0D0D0A, 1, 5  # block types
 _BYTE_ORDER: Final = 0x1A2B3C4D
@@ -39,6 +42,7 @@ class CaptureFileFormat:
     snaplen: int = CAPLEN_MAX
     interface: str = ""  # no name: the frames come from a file
     filter: str = ""
+    interfaces: Sequence[str] | None = None  # names by FRAME.interface: those of the file that the frames come from
 
 
 _Records = tuple[bytes, npt.NDArray[np.uint8]]  # what has to stand before them, and they; valid until the next block
@@ -111,7 +115,7 @@ def _block(kind: int, body: bytes, options: bytes) -> bytes:
 
 
 class _Pcapng:
-    """pcapng: an interface block for each link type, directions, statistics at the end."""
+    """pcapng: an interface block for each link type and name, directions, statistics at the end."""
 
     def __init__(self, form: CaptureFileFormat, link: int | None) -> None:
         self._form = form
@@ -124,21 +128,31 @@ class _Pcapng:
         section = _block(_SECTION, body, _option(_SHB_USERAPPL, f"synfin {__version__}".encode()))
         return section if self._first is None else section + self._interface(self._first)
 
-    def _interface(self, link: int) -> bytes:
-        self._numbers[link] = len(self._numbers)
-        options = _option(_IF_NAME, self._form.interface.encode()) if self._form.interface else b""
+    def _interface(self, key: int) -> bytes:
+        """The block of an interface by its link type, and above that its number in the file that is copied."""
+        self._numbers[key] = len(self._numbers)
+        link, name = key & _LINK_MAX, self._name(key >> _LINK_BITS)
+        options = _option(_IF_NAME, name.encode()[:0xFFFF]) if name else b""
         options += _option(_IF_TSRESOL, _NANOSECONDS)
         if self._form.filter:
             options += _option(_IF_FILTER, b"\x00" + self._form.filter.encode()[:0xFFFE])  # 0: libpcap's language
         return _block(_INTERFACE, struct.pack("<HHI", _file_link(link), 0, self._form.snaplen), options)
 
+    def _name(self, number: int) -> str:
+        names = self._form.interfaces
+        if names is None:
+            return self._form.interface
+        return names[number] if number < len(names) else ""
+
     def records(self, block: FrameBlock) -> _Records:
-        links = block.frames["link"]
-        there = [int(link) for link in np.unique(links)]
-        head = b"".join(self._interface(link) for link in there if link not in self._numbers)
-        interfaces = np.zeros(len(links), np.uint64)
-        for link in there:
-            interfaces[links == link] = self._numbers[link]
+        keys = block.frames["link"].astype(np.uint32)
+        if self._form.interfaces is not None:
+            keys |= block.frames["interface"].astype(np.uint32) << np.uint32(_LINK_BITS)
+        there = [int(key) for key in np.unique(keys)]
+        head = b"".join(self._interface(key) for key in there if key not in self._numbers)
+        interfaces = np.zeros(len(keys), np.uint64)
+        for key in there:
+            interfaces[keys == key] = self._numbers[key]
         return head, self._scratch.pcapng_records(block, interfaces)
 
     def trailer(self, statistics: Statistics | None) -> bytes:

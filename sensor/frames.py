@@ -23,10 +23,13 @@ FRAME: Final = np.dtype(
         ("direction", "u1"),  # DIRECTION_*
         ("checksum", "u1"),  # CHECKSUM_*
         ("flags", "u1"),  # FRAME_*
-        ("pad", "u1", (3,)),
+        ("pad", "u1"),
+        ("interface", "<u2"),  # of a file: index of CaptureFile.interfaces
     ]
 )
 assert FRAME.itemsize == 32
+
+NO_INTERFACE: Final = 0xFFFF  # one beyond those that are counted
 
 DIRECTION_UNKNOWN: Final = 0
 DIRECTION_RECEIVED: Final = 1  # 1 and 2 as in pcapng's epb_flags

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sensor.frames import FRAME, FrameBlock
+from sensor.frames import FRAME, NO_INTERFACE, FrameBlock
 from sensor.records import (
     CURSOR,
     INTERFACE,
@@ -52,6 +52,7 @@ _MAGICS: Final = {  # of a pcap file: ns in a unit of the fraction, bytes of a r
     0xA1B23C4D: (1, PCAP_RECORD),
     0xA1B2CD34: (1000, PCAP_RECORD_MODIFIED),
 }
+_OPTION_NAME: Final = 2
 _OPTION_TSRESOL: Final = 9
 _OPTION_TSOFFSET: Final = 14
 _ARRAYS_KEPT: Final = 2  # who takes blocks one by one still holds the last when the next is read
@@ -134,6 +135,7 @@ class CaptureFile:
         self.bytes_read = 0
         self.size: int | None = None
         self.torn: str | None = None
+        self.interfaces: list[str] = []  # names, those of pcapng alone; "" for one without
 
     def blocks(self) -> Iterator[FrameBlock]:
         """Open the file and give its frames in order. CaptureError for what cannot be read or is no capture."""
@@ -343,7 +345,9 @@ class _Reader:
             raise _CorruptError(f"pcapng version {major}.{minor} is not known, only version 1")
         if total < _SECTION_HEADER or total % 4:
             raise _CorruptError(f"a section header claims {total} bytes")
-        self._set(swapped=self._order == ">", interfaces=0, at=min(at + total, end), skip=max(at + total - end, 0))
+        before = self._get("interfaces_before") + self._get("interfaces")
+        self._set(swapped=self._order == ">", interfaces=0, interfaces_before=before)
+        self._set(at=min(at + total, end), skip=max(at + total - end, 0))
 
     def _add_interface(self, block: bytes) -> None:
         number = self._get("interfaces")
@@ -352,15 +356,17 @@ class _Reader:
         if number == len(self._interfaces):
             self._interfaces = np.concatenate([self._interfaces, np.zeros(number, INTERFACE)])
         link, _reserved, snaplen = struct.unpack_from(self._order + "HHI", block, 8)
-        resolution, offset_s = self._interface_times(block[16:-4])
+        resolution, offset_s, name = self._interface_options(block[16:-4])
+        if len(self._file.interfaces) < NO_INTERFACE:
+            self._file.interfaces.append(name)
         kind, scale, ticks_max = _scale(resolution)
         offset_ns = offset_s * 1_000_000_000 % 2**64
         self._interfaces[number] = (kind, scale, ticks_max, offset_ns, snaplen, link)
         self._set(interfaces=number + 1)
 
-    def _interface_times(self, options: bytes) -> tuple[int, int]:
-        """if_tsresol (6 for microseconds when absent) and if_tsoffset (seconds)."""
-        resolution, offset_s, at = 6, 0, 0
+    def _interface_options(self, options: bytes) -> tuple[int, int, str]:
+        """if_tsresol (6 for microseconds when absent), if_tsoffset (seconds) and if_name."""
+        resolution, offset_s, name, at = 6, 0, "", 0
         while at + 4 <= len(options):
             code, length = struct.unpack_from(self._order + "HH", options, at)
             value = options[at + 4 : at + 4 + length]
@@ -370,8 +376,10 @@ class _Reader:
                 resolution = value[0]
             if code == _OPTION_TSOFFSET and length == 8:
                 offset_s = struct.unpack(self._order + "q", value)[0]
+            if code == _OPTION_NAME:
+                name = value.decode("utf-8", "replace")
             at += 4 + (length + 3 & ~3)
-        return resolution, offset_s
+        return resolution, offset_s, name
 
 
 def _scale(resolution: int) -> tuple[int, int, int]:

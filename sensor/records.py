@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sensor.frames import CAPLEN_MAX
+from sensor.frames import CAPLEN_MAX, NO_INTERFACE
 from synfin.compiled import compiled, leaf
 
 CURSOR: Final = np.dtype(
@@ -24,6 +24,7 @@ CURSOR: Final = np.dtype(
         ("header", "<u8"),  # pcap: bytes of a record's header, PCAP_RECORD or PCAP_RECORD_MODIFIED
         ("link", "<u8"),  # pcap: LINKTYPE_ of all frames
         ("interfaces", "<u8"),  # pcapng: how many are known in this section
+        ("interfaces_before", "<u8"),  # pcapng: how many were known in the sections before
         ("t_ns", "<i8"),  # time of the last frame: for blocks that carry none
     ]
 )
@@ -56,6 +57,7 @@ _U0, _U1, _U2, _U3, _U4, _U8 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8))
 _U12, _U16, _U20, _U24, _U28, _U32 = (np.uint64(n) for n in (12, 16, 20, 24, 28, 32))
 _CAPLEN_MAX = np.uint64(CAPLEN_MAX)
 _BLOCK_MAX = np.uint64(BLOCK_MAX)
+_NO_INTERFACE = np.uint64(NO_INTERFACE)
 _SECOND = np.uint64(1_000_000_000)
 _SIGN = np.uint64(1 << 63)
 _SECTION_HEADER = np.uint64(0x0A0D0D0A)
@@ -91,9 +93,8 @@ def _write_frame(frame: Any, at: Any, caplen: Any, wirelen: Any, link: Any) -> N
     frame["vlan_tpid"] = _U0
     frame["checksum"] = _U0
     frame["flags"] = _U0
-    pad = frame["pad"]
-    for i in range(3):
-        pad[np.uint64(i)] = _U0
+    frame["pad"] = _U0
+    frame["interface"] = _U0
 
 
 @compiled
@@ -198,6 +199,7 @@ def _packet_block(buffer: Any, kind: Any, total: Any, cursor: Any, interfaces: A
         return np.uint64(WALK_BAD_LENGTH)
     frame["t_ns"] = cursor["t_ns"]
     _write_frame(frame, data, caplen, wirelen, interface["link"])
+    frame["interface"] = min(number + cursor["interfaces_before"], _NO_INTERFACE)
     return np.uint64(WALK_MORE)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synfin.aggregates import Rules
     from synfin.embedded import Source
     from synfin.filter.tree import Filter
+    from synfin.packets.copying import FrameChoice
     from synfin.packets.lines import Said
     from synfin.printing import Printer
     from synfin.wire.event import Records
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="form",
         choices=("fields", "json"),
         help="packets: the fields named by -e between tabs, or JSON as tshark's: all layers, or those fields",
+    )
+    form.add_argument(
+        "-w",
+        dest="to",
+        metavar="CAPTURE",
+        help="packets into a pcapng file, or classic pcap by the name; all of a connection if -Y is about connections",
     )
     parser.add_argument("-x", dest="octets", action="store_true", help="with --packets and -V: the bytes of each")
     parser.add_argument("-e", dest="fields", action="append", default=[], metavar="FIELD", help="a field for -T")
@@ -137,7 +144,10 @@ def main(args: argparse.Namespace) -> int:
     if args.sort and not args.json:
         raise UsageError("--sort start goes with --json")
     _check_form(args)
-    torn = _packets(args) if args.packets or args.details or args.form else _connections(args)
+    if args.to is not None:
+        torn = _copied(args)
+    else:
+        torn = _packets(args) if args.packets or args.details or args.form else _connections(args)
     for said in torn:
         sys.stderr.write(f"synfin read: {said}\n")
     return EXIT_INCOMPLETE if torn else EXIT_OK
@@ -228,6 +238,43 @@ def _framed(printed: "Iterator[str]", args: argparse.Namespace) -> "Iterator[str
     if form.header:
         yield form.names(fields_named(args.fields))
     yield from printed
+
+
+def _copied(args: argparse.Namespace) -> list[str]:
+    """Write packets to a capture file; what was wrong with files that ended before their time."""
+    from synfin.embedded import sources_of
+    from synfin.filter.check import of_flows
+    from synfin.packets.copying import check_target, copy
+    from synfin.packets.selection import TWICE, Selection, needs_the_end, read_again
+
+    check_target(args.to)
+    made = understood(args.filter) if args.filter else None
+    sources = sources_of(args.files, args.sensor)
+    whole = made is not None and of_flows(made)
+    several = "-w with a filter by connections reads its file several times" if whole else ""
+    several = several or (TWICE if made and needs_the_end(made.fields) else "")
+    for source in sources if several else ():
+        read_again(source.path, several)
+    choice: FrameChoice | None = Selection(made).mask if made else None
+    if made and whole:
+        choice = _of_connections(sources, args, made)
+    done = copy([source.path for source in sources], args.to, choice)
+    sys.stderr.write(f"{done.written} of {done.read} packets written\n")
+    return done.torn
+
+
+def _of_connections(sources: "list[Source]", args: argparse.Namespace, made: "Filter") -> "FrameChoice":
+    """Chooses the packets of the connections that pass."""
+    from synfin.embedded import Reading, local_of
+    from synfin.filter.records import flows_passing
+    from synfin.packets.connections import Frames, connections_of, frames_of
+
+    local, frames = local_of(args.local), {}
+    for source in sources:
+        records = Reading([source], local).records()
+        found = connections_of(records, lambda piece: flows_passing(piece, made))
+        frames[source.path] = frames_of(found, Reading([source], local).batches())
+    return Frames(frames).mask
 
 
 def _named_form(args: argparse.Namespace) -> str:

@@ -5,15 +5,12 @@ for the packets of the connections that are shown, and for the lines.
 """
 
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from sensor.pcapfile import CaptureFile
 from synfin.filter.fields import FIELDS
@@ -23,6 +20,7 @@ from synfin.filter.records import wanted
 from synfin.filter.show import shown
 from synfin.filter.tree import Filter
 from synfin.filter.values import Index, objects
+from synfin.packets.connections import collect, connections_of
 from synfin.packets.selection import Tables
 from synfin.packets.table import PacketTable
 from synfin.packets.tree import hex_lines
@@ -32,10 +30,8 @@ from synfin.view.style import Style
 from synfin.view.words import Record
 from synfin.wire.batch import Batch
 from synfin.wire.event import Records
-from synfin.wire.jsonl import flow_lines
-from synfin.wire.segment import LOWER, TCP
+from synfin.wire.segment import TCP
 
-TUPLE_BYTES: Final = 48  # with which FLOW and FLOW_RECORD begin alike: hash, addresses, ports, domain
 _ENDS: Final = ("ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport")
 _OTHERS: Final = ("icmp", "icmpv6", "udp", "ip", "ipv6", "eth")  # what a packet is, if no TCP, the first that fits
 _SHOWN: Final = (*_ENDS, *_OTHERS, "frame.number", "frame.time", "frame.len")
@@ -54,18 +50,11 @@ class Said:
     record: Record  # of its connection
 
 
-@dataclass(slots=True)
-class _Connection:
-    record: Record
-    orig_is_lower: bool
-    parts: list[Rows]
-
-
 def said_by(records: Iterable[Records], batches: Iterable[Batch], *, some: bool) -> dict[int, Said]:
     """By frame number from 0, what the segments of a capture say; of the wanted connections alone, if only some are."""
-    found = _connections(records, some)
+    found = connections_of(records, wanted if some else None)
     for batch in batches:
-        _collect(found, batch.segments[batch.segments["kind"] == TCP], batch.flows)
+        collect(found, batch.segments[batch.segments["kind"] == TCP], batch.flows)
     said: dict[int, Said] = {}
     for connection in (one for several in found.values() for one in several.connections if one.parts):
         record = connection.record
@@ -76,56 +65,6 @@ def said_by(records: Iterable[Records], batches: Iterable[Batch], *, some: bool)
                 said[rung.packet.frame] = Said(rung.packet, rung.states, before, rung.changes, record)
             before = rung.states
     return said
-
-
-@dataclass(frozen=True, slots=True)
-class _Tuple:
-    """The connections of a tuple by their starts; `ends[i]` is the latest end of those up to i."""
-
-    connections: list[_Connection]
-    starts: list[int]
-    ends: list[int]
-
-    @classmethod
-    def of(cls, connections: list[_Connection]) -> Self:
-        """Put them in order."""
-        by_start = sorted(connections, key=lambda one: int(one.record["start_ns"]))
-        ends = accumulate((int(one.record["end_ns"]) for one in by_start), max)
-        return cls(by_start, [int(one.record["start_ns"]) for one in by_start], list(ends))
-
-    def between(self, first_ns: int, last_ns: int) -> list[_Connection]:
-        """Those that may have a packet within this time: a tuple may have any number of others."""
-        return self.connections[bisect_left(self.ends, first_ns) : bisect_right(self.starts, last_ns)]
-
-
-def _connections(records: Iterable[Records], some: bool) -> dict[bytes, _Tuple]:
-    """The connections, or those that have what was wanted, by their tuple."""
-    found: dict[bytes, list[_Connection]] = {}
-    for piece in records:
-        chosen = wanted(piece) if some else piece
-        for row, line in zip(chosen.flows, flow_lines(chosen).values(), strict=True):
-            connection = _Connection(orjson.loads(line), int(row["orig"]) == LOWER, [])
-            found.setdefault(row.tobytes()[:TUPLE_BYTES], []).append(connection)
-    return {key: _Tuple.of(several) for key, several in found.items()}
-
-
-def _collect(found: dict[bytes, _Tuple], segments: Rows, flows: Rows) -> None:
-    """Give each connection its segments."""
-    if not len(segments):
-        return
-    order = np.argsort(segments["flow"], kind="stable")
-    numbers, first = np.unique(segments["flow"][order], return_index=True)
-    for number, places in zip(numbers.tolist(), np.split(order, first[1:]), strict=True):
-        several = found.get(flows[number].tobytes()[:TUPLE_BYTES])
-        if several is None:
-            continue
-        rows = segments[places]
-        times = rows["t_ns"].copy()  # which never fall within a batch
-        for connection in several.between(int(times[0]), int(times[-1])):
-            low = int(np.searchsorted(times, connection.record["start_ns"], "left"))
-            high = int(np.searchsorted(times, connection.record["end_ns"], "right"))
-            if high > low:
-                connection.parts.append(rows[low:high])
 
 
 def lines(

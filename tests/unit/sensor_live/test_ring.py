@@ -41,7 +41,7 @@ def ring_block(*packets):
 def walk(octets, link=LINK_ETHERNET):
     frames = np.zeros(64, FRAME)
     frames.view(np.uint8)[:] = 0xEE  # as it was left by the block before
-    frames["pad"] = 0
+    frames["pad"] = frames["interface"] = 0
     count = walk_block(octets, octets.view(np.uint16), octets.view(np.uint32), np.uint64(link), frames)
     return frames[: int(count)]
 
