@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from synfin.filter.fields import Field
 from synfin.filter.kinds import Kind
+from synfin.filter.search import contain, fit
 from synfin.filter.tree import (
     Arithmetic,
     Both,
@@ -55,12 +56,12 @@ class Table(Protocol):
 
 def mask(made: Filter, table: Table) -> Mask:
     """Which of the table's packets pass."""
-    return _Evaluation(table).condition(made.condition)
+    return _Evaluation(table, made.text).condition(made.condition)
 
 
 class _Evaluation:
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, table: Table, text: str) -> None:
+        self._table, self._text = table, text
 
     def condition(self, node: Condition) -> Mask:
         if isinstance(node, Not):
@@ -103,7 +104,8 @@ class _Evaluation:
         if operator in ("contains", "matches"):
             assert isinstance(right, Constant)
             found = self._carried(left)
-            return self._joined(found.rows, _search(operator, found.data, right), node.every)
+            fits = contain(found.data, right.value) if operator == "contains" else fit(found.data, right, self._text)
+            return self._joined(found.rows, fits, node.every)
         found = self.value(left)
         if isinstance(right, Constant):
             fits = against(operator, found.data, right.kind, right.value)
@@ -269,17 +271,3 @@ def _lengths(data: Data) -> Index:
     if isinstance(data, Octets):
         return data.end - data.first
     return np.array([len(item) for item in data], np.int64)
-
-
-def _search(operator: str, data: Data, wanted: Constant) -> npt.NDArray[np.bool_]:
-    """`contains` and `matches`."""
-    if operator == "contains" and isinstance(data, Octets):
-        return data.contain(wanted.value)
-    if operator == "contains":
-        return np.array([wanted.value in item for item in objects(data)], bool)
-    search = wanted.value.search
-    if isinstance(data, Octets):
-        view = data.buffer.data
-        stretches = zip(data.first.tolist(), data.end.tolist(), strict=True)
-        return np.array([search(view[a:b]) is not None for a, b in stretches], bool)
-    return np.array([search(item) is not None for item in objects(data)], bool)

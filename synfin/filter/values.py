@@ -43,13 +43,14 @@ class Octets:
         return result
 
     def contain(self, wanted: bytes) -> Mask:
-        """Which have these bytes in them: the buffer is searched once, and not each stretch."""
+        """Which have these bytes in them: the buffer is searched once, from place to place where a stretch begins."""
         if not len(self) or not wanted:
             return np.full(len(self), bool(wanted) is False)
         low, high = int(self.first.min()), int(self.end.max())
-        searched, places, at = bytes(self.buffer.data[low:high]), [], -1
-        while (at := searched.find(wanted, at + 1)) >= 0:
+        searched, starts, places, i = bytes(self.buffer.data[low:high]), np.sort(self.first), [], 0
+        while i < len(starts) and (at := searched.find(wanted, int(starts[i]) - low)) >= 0:
             places.append(at + low)
+            i = int(np.searchsorted(starts, at + low, "right"))  # those before begin at or before this place
         found = np.array(places, np.int64)
         nearest = np.searchsorted(found, self.first)
         known = np.append(found, np.iinfo(np.int64).max - len(wanted))[nearest]
