@@ -60,6 +60,7 @@ from processor.tcp.revise import (
 from processor.tcp.story import (
     HS_ABORTED,
     HS_HALF_OPEN,
+    HS_REJECTED,
     HS_UNANSWERED,
     HS_UNSEEN,
     NO_REASON,
@@ -287,6 +288,8 @@ def _raise_handshake(core: Any, view: Any, now_ns: Any, certainty: Any) -> None:
     event["by"] = role_of(view, np.int64(view["reset_by"]))
     event["rst_form"] = view["rst_form"]
     write_evidence(core, view, event, False)
+    if kind in (HS_REJECTED, HS_ABORTED):
+        write_evidence(core, view, event, True)  # the RST that ended it
 
 
 @inner

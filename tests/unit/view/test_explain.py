@@ -74,6 +74,14 @@ def test_the_demonstration_s_abort_reads_so():
     ]
 
 
+def test_a_refusal_rests_on_the_rst_too():
+    assert told("c59d", DEMO).splitlines()[-3:] == [
+        "handshake.rejected  proved by the packets, but not the moment",
+        "     +0 ns  originator  SYN seq 0            the SYN",
+        "  +12.1 µs  responder   RST,ACK seq 0 ack 1  the RST",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
