@@ -11,7 +11,7 @@ import numpy.typing as npt
 from synfin.pools import opener
 from synfin.wire.counts import MEMBERS_MAX, SUMS
 
-CELLS_MAX: Final = 4096  # beyond it all are closed: records are additive
+CELLS_MAX: Final = 4096  # of a partition; beyond it all are closed: records are additive
 KINDS: Final = ("service", "source", "stray")
 ROOM: Final = 2  # cells that a row may begin
 SUMS_MAX: Final = max(len(sums) for sums in SUMS.values())
@@ -49,7 +49,7 @@ SENSOR: Final = np.dtype(
     ]
 )
 # `sensor` is the one of the core's records that waits for a row.
-CONTROL: Final = np.dtype([(name, "<u8") for name in ("key", "cells_n", "tallies_at", "events_at", "sensor")])
+CONTROL: Final = np.dtype([(name, "<u8") for name in ("key", "room", "cells_n", "tallies_at", "events_at", "sensor")])
 
 Rows = npt.NDArray[Any]
 
@@ -80,4 +80,4 @@ open_cells: Final = opener(TABLES)
 SERVICE: Final = 0
 SOURCE: Final = 1
 STRAY: Final = 2
-SLOTS: Final = 2 * CELLS_MAX
+SLOTS: Final = 2  # for each cell

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from processor.cell import CELLS_MAX, NEVER_NS, NOBODY, ROOM, SERVICE, SLOTS, SOURCE, STRAY, SUMS_MAX, open_cells
+from processor.cell import NEVER_NS, NOBODY, ROOM, SERVICE, SLOTS, SOURCE, STRAY, SUMS_MAX, open_cells
 from synfin.compiled import compiled, inner
 from synfin.wire.counts import MEMBERS_MAX, SUMS, TARGETS_MAX, WINDOW_NS
 from synfin.wire.event import ENDPOINTS, EVENT_KINDS, ROLES, RST_FORMS, SIDES, TALLIES
@@ -133,12 +133,13 @@ def _same(cell: Any, key: Any) -> Any:
 @inner
 def _slot(tables: Any, key: Any) -> Any:
     """Slot of the key's cell, or the empty one where it would be."""
-    slot = np.uint64(key["hash"]) % np.uint64(SLOTS)
+    slots = np.uint64(SLOTS) * tables.control[_NONE]["room"]
+    slot = np.uint64(key["hash"]) % slots
     while True:
         number = np.uint64(tables.slots[slot])
         if not number or _same(tables.cells[number - _U1], key):
             return slot
-        slot = (slot + _U1) % np.uint64(SLOTS)
+        slot = (slot + _U1) % slots
 
 
 @inner
@@ -299,7 +300,7 @@ def _ready(tables: Any, sensor: Any) -> Any:
     control = tables.control[_NONE]
     control["sensor"] = sensor
     known = tables.numbers[np.uint64(sensor)] != NOBODY
-    return known and control["cells_n"] + np.uint64(ROOM) <= np.uint64(CELLS_MAX)
+    return known and control["cells_n"] + np.uint64(ROOM) <= control["room"]
 
 
 @compiled

@@ -65,8 +65,8 @@ Row = tuple[str, bytes, bytes, str, str, str]
 class Counting:
     """The open records of a partition, or of all there is in one process."""
 
-    def __init__(self, key: int, partitions: int = 1, partition: int = 0) -> None:
-        """`key` is of the hash table: random. `partitions` of the counts topic."""
+    def __init__(self, key: int, partitions: int = 1, partition: int = 0, room: int = CELLS_MAX) -> None:
+        """`key` is of the hash table: random. `partitions` of the counts topic. `room` for so many cells."""
         self.next = 0  # offset of the first batch that is not in the counts
         self._partition, self._epoch = partition, -1  # offset of the first that is, where there was no snapshot
         self._sent = [0] * partitions  # number of the last record for each partition of the counts topic
@@ -76,13 +76,13 @@ class Counting:
         self._tables = Cells(
             control=np.zeros(1, CONTROL),
             wanted=np.zeros(1, CELL),
-            cells=np.zeros(CELLS_MAX, CELL),
-            targets=np.zeros(CELLS_MAX * TARGETS_MAX, TARGET),  # which the system gives when they are written
-            slots=np.zeros(SLOTS, np.uint32),
+            cells=np.zeros(room, CELL),
+            targets=np.zeros(room * TARGETS_MAX, TARGET),  # which the system gives when they are written
+            slots=np.zeros(SLOTS * room, np.uint32),
             sensors=np.zeros(0, SENSOR),
             numbers=np.zeros(0, np.uint32),
         )
-        self._tables.control["key"] = key
+        self._tables.control["key"], self._tables.control["room"] = key, room
         self._addresses = addresses_of(self._tables)
         self._stuck = Stuck()
         self._closed: list[Count] = []  # until `take`
@@ -187,7 +187,7 @@ class Counting:
         cells, left = tables.cells[: len(chosen)], np.flatnonzero(~chosen)
         if len(left):
             named = (cells["of"][left] == SOURCE) & (cells["members_n"][left] > 0)
-            targets = tables.targets.reshape(CELLS_MAX, TARGETS_MAX)
+            targets = tables.targets.reshape(-1, TARGETS_MAX)
             targets[np.flatnonzero(named)] = targets[left[named]]
             cells[: len(left)] = cells[left]
         tables.control["cells_n"] = len(left)
@@ -196,7 +196,7 @@ class Counting:
 
     def _counts(self, numbers: Rows) -> Iterator[Count]:
         """Cells as records."""
-        cells, targets = self._tables.cells, self._tables.targets.reshape(CELLS_MAX, TARGETS_MAX)
+        cells, targets = self._tables.cells, self._tables.targets.reshape(-1, TARGETS_MAX)
         columns = [
             cells[name][numbers].tolist() for name in ("of", "sensor", "domain", "family", "high", "low", "port")
         ]
@@ -244,7 +244,7 @@ class Counting:
         filled = np.arange(MEMBERS_MAX) < cells["members_n"][:, None]
         cells["members"][~filled | (cells["of"] == SOURCE)[:, None]] = 0
         cells["hash"] = 0
-        targets = tables.targets.reshape(CELLS_MAX, TARGETS_MAX)[: len(cells)][_named(cells)]
+        targets = tables.targets.reshape(-1, TARGETS_MAX)[: len(cells)][_named(cells)]
         head = {
             "layout": LAYOUT,
             "place": [self._partition, len(self._sent)],
@@ -284,7 +284,11 @@ class Counting:
         outside = (cells["of"] >= len(KINDS)) | (cells["sensor"] >= len(told["sensors"]))
         if len(told["sent"]) != len(self._sent):
             raise ValueError("it has numbers for another count of partitions")
-        if n > CELLS_MAX or (outside | (cells["members_n"] > MEMBERS_MAX)).any() or len(targets) != named.sum():
+        if (
+            n > len(self._tables.cells)
+            or (outside | (cells["members_n"] > MEMBERS_MAX)).any()
+            or len(targets) != named.sum()
+        ):
             raise ValueError("a number in it is out of its range")
         self.next, self._epoch, self._sent = int(told["next"]), int(told["epoch"]), [int(n) for n in told["sent"]]
         self._names = [str(name) for name, *_ in told["sensors"]]
@@ -293,7 +297,7 @@ class Counting:
         self._next_row = int(told["next_row"]) % SENSORS_MAX
         sensors = np.array([tuple(row) for _, *row in told["sensors"]], SENSOR)
         self._tables.cells[:n] = cells
-        self._tables.targets.reshape(CELLS_MAX, TARGETS_MAX)[:n][named] = targets
+        self._tables.targets.reshape(-1, TARGETS_MAX)[:n][named] = targets
         self._tables.control["cells_n"] = n
         self._replace(sensors=sensors)
         index(self._addresses)

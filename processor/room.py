@@ -24,7 +24,8 @@ class Room(Generic[K, V]):
     def __init__(self, there: dict[K, V], most: int) -> None:
         """`there` may be shared by several rooms."""
         self._there, self._most, self._n = there, most, 0
-        self._order: list[tuple[int, K]] = []  # a heap of all its keys, by what they weighed once
+        self._order: list[tuple[int, K]] = []  # all its keys, by what they weighed once
+        self._heap = False  # whether that is one: not before something must make way
 
     def enter(self, key: K, thing: V) -> tuple[K, V] | None:
         """Let something in; what made way for it, which is gone from the dict."""
@@ -33,7 +34,10 @@ class Room(Generic[K, V]):
             thing.weight = gone[1].weight
         self._there[key] = thing
         self._n += 1
-        heapq.heappush(self._order, (thing.weight, key))
+        if self._heap:
+            heapq.heappush(self._order, (thing.weight, key))
+        else:
+            self._order.append((thing.weight, key))
         if len(self._order) > 2 * self._most:  # most are of keys that are gone
             there = {key for _, key in self._order if key in self._there}
             self._order = sorted((self._there[key].weight, key) for key in there)
@@ -46,6 +50,9 @@ class Room(Generic[K, V]):
 
     def _lightest(self) -> tuple[K, V]:
         """Take out the lightest: weights only grow, so what the heap says of the others is too little."""
+        if not self._heap:
+            heapq.heapify(self._order)
+            self._heap = True
         while True:
             weight, key = heapq.heappop(self._order)
             thing = self._there.get(key)

@@ -6,9 +6,11 @@ too, and its window is judged again. What a rule found is raised once, until the
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -37,6 +39,11 @@ QUIET: Final = 780  # windows for which a sensor speaks of a connection's partit
 AHEAD: Final = 8640  # windows, a day, by which a sensor's clock may be before the log's and be believed of others
 NEVER: Final = -(1 << 62)
 OVER: Final = 1 << 62  # clock of a capture that ended
+_RULES_OF: Final = {of: tuple(rule for rule in RULES if rule.of == of) for of in CAUSES}
+_CAUSES_OF: Final[dict[str, Callable[[dict[str, int]], tuple[int, ...]]]] = {
+    of: itemgetter(*causes, *causes) for of, causes in CAUSES.items()
+}
+_SELDOM: Final = itemgetter(*(name for name in CAUSES["service"] if name not in {"syns", "refused"}))
 
 
 @dataclass(slots=True)
@@ -163,6 +170,7 @@ class Judge:
         about = self._about(key)
         about.weight += 1
         found = about.cells.get(window)
+        new = found is None
         if found is None:
             about.cells[window] = found = count
             sensor.held.setdefault((key.of, window), set()).add(key)
@@ -172,8 +180,20 @@ class Judge:
         if len(found.members) > MEMBERS_MAX:
             found.members = least(found.members) if key.of != "source" else _kept(found.members)
         self._cells += _size(found)
-        if any(count.sums[name] for name in CAUSES[key.of]):
-            sensor.touched.setdefault(window, set()).add(key)
+        if len(about.cells) > 1 or self._may_be_raised(found):
+            # With the second window the first may matter too, in whatever order they come.
+            for number in about.cells if new and len(about.cells) == 2 else (window,):
+                if any(_CAUSES_OF[key.of](about.cells[number].sums)):
+                    sensor.touched.setdefault(number, set()).add(key)
+
+    def _may_be_raised(self, count: Count) -> bool:
+        """Whether a rule may find something in a key's only window; not in those of ports that a scan asked once."""
+        if count.key.of != "service":
+            return True
+        sums, limits = count.sums, self._limits
+        if sums["syns"] * 10**9 >= limits.syn_rate * WINDOW_NS or sums["refused"] >= limits.refused:
+            return True
+        return any(_SELDOM(sums))
 
     def _about(self, key: Key) -> _About:
         """What is known of a key; in a full group it takes the place of the one with the least, and its weight."""
@@ -212,13 +232,11 @@ class Judge:
     def _judged(self, key: Key, about: _About, window: int) -> Iterator[Alert]:
         windows = Windows(about.cells, window)
         sums = windows.now.sums
-        for rule in RULES:
-            if rule.of != key.of or not any(sums[name] for name in rule.causes):
-                continue
-            if any(count.loss for count in windows.last(rule.windows)):
+        for rule in _RULES_OF[key.of]:
+            if not any(map(sums.__getitem__, rule.causes)):
                 continue
             finding = rule.judge(windows, self._limits)
-            if finding is not None:
+            if finding is not None and not any(count.loss for count in windows.last(rule.windows)):
                 before = about.active.get(rule.kind)
                 about.active[rule.kind] = window if before is None else max(window, before)
                 if before is None or window - before > max(rule.quiet, self._limits.quiet_windows):
@@ -286,7 +304,14 @@ def _kept(targets: AbstractSet[tuple[str, int]]) -> AbstractSet[tuple[str, int]]
     """As many targets of a source as are kept, the same ones in whatever order they came."""
     if len(targets) <= TARGETS_KEPT:
         return targets
-    return set(sorted(targets, key=lambda target: (group_of(f"{target[0]} {target[1]}"), target))[:TARGETS_KEPT])
+    return set(sorted(targets, key=_place)[:TARGETS_KEPT])
+
+
+@lru_cache(1 << 16)
+def _place(target: tuple[str, int]) -> tuple[int, tuple[str, int]]:
+    """What orders targets, the same for all who read them, and by no part of them."""
+    digest = hashlib.blake2b(f"{target[0]} {target[1]}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little"), target
 
 
 def alert_of(rule: Rule, key: Key, window: int, finding: Finding) -> Alert:

@@ -1,5 +1,6 @@
 """The rules over several connections in one process: both stages, with lists in place of the topics between them."""
 
+from processor.cell import CELLS_MAX
 from processor.counting import Counting
 from processor.index_key import index_key
 from processor.rules import Thresholds
@@ -13,7 +14,7 @@ class Rules:
     """The rules over several connections, behind the slices."""
 
     def __init__(self, limits: Thresholds | None = None) -> None:
-        self._counting = Counting(index_key()[0])
+        self._counting = Counting(index_key()[0], room=4 * CELLS_MAX)  # more than one piece of records begins
         self._judge = Judge(limits or Thresholds())
         self._dropped: dict[int, tuple[int, int]] = {}  # lane to what it had lost, and when it said so
 

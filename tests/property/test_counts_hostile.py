@@ -1,6 +1,7 @@
 """Invented sensors, times and addresses in records of counts: they take no more than their room, and stall nobody."""
 
 import random
+from copy import deepcopy
 
 import orjson
 import pytest
@@ -179,3 +180,27 @@ def test_a_snapshot_fits_its_topic_when_all_that_is_kept_is_as_large_as_it_may_b
             largest = max(largest, len(value))
     assert STATE_MAX_BYTES / 8 < largest < STATE_MAX_BYTES
     PartitionRules(0, PARTS, Thresholds(), [value])
+
+
+@given(st.integers(0, 2**30))
+@settings(max_examples=60, deadline=None)
+def test_windows_that_are_not_asked_about_would_raise_nothing(seed):
+    chance, told = random.Random(seed), []
+    for _ in range(60):
+        key = Key("service", "tap", 0, "192.0.2.1", chance.randrange(30))
+        count = empty(key, (NOW + chance.randrange(5)) * WINDOW_NS)
+        most = {"syns": 700, "refused": 4, "stuck": 5, "held": 9, "aborted_resp": 40, "killed": 2}
+        for name in chance.sample(sorted(most), 2):
+            count.sums[name] = chance.randrange(most[name])
+        count.sums["refused"], count.sums["opened"] = chance.randrange(5), chance.randrange(2)
+        count.members = {chance.randrange(1 << 53) for _ in range(30)}
+        told.append((count, chance.randrange(PARTS)))
+    ids = []
+    for all_of_them in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            if all_of_them:
+                patch.setattr(Judge, "_may_be_raised", lambda *_: True)
+            judge = Judge(Thresholds(), PARTS)
+            raised = [alert for count, part in told for alert in judge.add(deepcopy(count), part, NOW_MS)]
+            ids.append([alert.value for alert in raised + judge.finish()])
+    assert ids[0] == ids[1]
