@@ -153,7 +153,7 @@ def take(machine: Machine) -> list[Snapshot]:
     views["ends"]["hold_head"] = views["ends"]["hold_tail"] = 0
     for rows in (log, packets, holds):
         rows["next"] = 0
-    for name in ("child", "next", "previous"):
+    for name in ("child", "next", "previous", "list"):
         deadlines[name] = 0
     cuts = np.searchsorted(own, np.arange(1, len(core.slices)))
     split = [np.split(views, cuts), np.split(deadlines, cuts)]

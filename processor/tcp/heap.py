@@ -1,4 +1,4 @@
-"""Deadlines of a queue's views, in order: a pairing heap through DEADLINE.child, next and previous.
+"""Deadlines in order: a pairing heap through DEADLINE.child, next and previous.
 
 Ordered by deadline and then by order of arrival, so that the order does not depend on the heap's shape and is the same
 after a restart. A deadline may be too early (segments only move the true one back); whoever pops a view looks again.
@@ -16,7 +16,8 @@ NEVER_NS: Final = (1 << 63) - 1
 
 
 @inner
-def _before(a: Any, b: Any) -> Any:
+def before(a: Any, b: Any) -> Any:
+    """Whether row a of DEADLINE comes before row b."""
     if a["deadline_ns"] != b["deadline_ns"]:
         return a["deadline_ns"] < b["deadline_ns"]
     return a["serial"] < b["serial"]
@@ -29,7 +30,7 @@ def _meld(deadlines: Any, a: Any, b: Any) -> Any:
         return b
     if b == _NONE:
         return a
-    if _before(deadlines[b], deadlines[a]):
+    if before(deadlines[b], deadlines[a]):
         a, b = b, a
     parent, child = deadlines[a], deadlines[b]
     child["next"] = parent["child"]
@@ -96,35 +97,3 @@ def heap_remove(deadlines: Any, root: Any, v: Any) -> Any:
         return below
     _cut(deadlines, v)
     return _meld(deadlines, root, below)
-
-
-@inner
-def heap_move(deadlines: Any, root: Any, v: Any, deadline_ns: Any) -> Any:
-    """Give v another deadline; the new root."""
-    root = heap_remove(deadlines, root, v)
-    deadlines[v]["deadline_ns"] = deadline_ns
-    return heap_push(deadlines, root, v)
-
-
-@inner
-def _set_root(deadlines: Any, queue: Any, root: Any) -> None:
-    queue["root"] = root
-    queue["due_ns"] = deadlines[root]["deadline_ns"] if root != _NONE else np.int64(NEVER_NS)
-
-
-@inner
-def queue_push(deadlines: Any, queue: Any, v: Any) -> None:
-    """Add v, whose deadline is set, to a QUEUE."""
-    _set_root(deadlines, queue, heap_push(deadlines, np.uint64(queue["root"]), v))
-
-
-@inner
-def queue_remove(deadlines: Any, queue: Any, v: Any) -> None:
-    """Take v out of its QUEUE."""
-    _set_root(deadlines, queue, heap_remove(deadlines, np.uint64(queue["root"]), v))
-
-
-@inner
-def queue_move(deadlines: Any, queue: Any, v: Any, deadline_ns: Any) -> None:
-    """Give v another deadline in its QUEUE."""
-    _set_root(deadlines, queue, heap_move(deadlines, np.uint64(queue["root"]), v, deadline_ns))

@@ -12,7 +12,6 @@ from processor.tcp.acceptable import receive
 from processor.tcp.evidence import transmit
 from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT
 from processor.tcp.filing import LOG_MAX, file_steps, note_packet, raise_stuck
-from processor.tcp.heap import queue_move
 from processor.tcp.hold import (
     HOLD_MAX,
     assume,
@@ -51,6 +50,7 @@ from processor.tcp.layout import (
     open_core,
 )
 from processor.tcp.measure import count, measure
+from processor.tcp.queue import queue_move
 from processor.tcp.record import TALLY_STRAY_RST, write_tally
 from processor.tcp.sent import given_up
 from processor.tcp.seqnum import distance
@@ -265,7 +265,7 @@ def _evict(core: Any, queue: Any) -> None:
         view = core.views[root]
         deadline = view_deadline(core.holds, view)
         if deadline > core.deadlines[root]["deadline_ns"]:
-            queue_move(core.deadlines, core.queues[queue], root, deadline)
+            queue_move(core.deadlines, core.queues[queue], root, deadline, view["last_ns"])
             continue
         own["evicted"] += _ONE
         begin(core, view)
@@ -362,7 +362,7 @@ def fire(core: Any, v: Any) -> None:
             return
         file_steps(core, view, now, NO_REASON)
         deadline = view_deadline(core.holds, view)
-    queue_move(core.deadlines, core.queues[np.uint64(view["queue"])], v, deadline)
+    queue_move(core.deadlines, core.queues[np.uint64(view["queue"])], v, deadline, view["last_ns"])
 
 
 @inner

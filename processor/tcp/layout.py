@@ -169,14 +169,14 @@ VIEW_NEW: Final = 0x08  # its first segment is not applied yet: it stands in no 
 VIEW_WANTED: Final = 0x10  # one of its segments was MARK_WANTED
 VIEW_CHALLENGED: Final = 0x20  # a SYN that waited was answered from the connection that there was
 
-DEADLINE: Final = np.dtype(  # of the view with the same number; apart, so that the queue's heap stays within few lines
+DEADLINE: Final = np.dtype(  # of the view with the same number; apart, so that the queue stays within few lines
     [
-        ("deadline_ns", "<i8"),  # never after the true one; what the heap is ordered by
+        ("deadline_ns", "<i8"),  # never after the true one; what the queue is ordered by
         ("serial", "<u8"),  # order of arrival in its slice: breaks ties
-        ("child", "<u4"),  # pairing heap of the queue
+        ("child", "<u4"),  # of the queue's heap, as the next two; those are of its lists, too
         ("next", "<u4"),
         ("previous", "<u4"),
-        ("pad", "<u4"),
+        ("list", "<u4"),  # of the queue that it stands in, see queue.py
     ]
 )
 assert DEADLINE.itemsize == 32
@@ -229,14 +229,19 @@ PACKETS_MAX: Final = 8  # of a view
 PACKET_ROWS: Final = 4
 PACKET: Final = np.dtype([("next", "<u4"), ("rows", PACKET_SEEN, (PACKET_ROWS,))])  # packets that events may name
 
+LISTS: Final = 5  # of a queue, beside its heap
 QUEUE: Final = np.dtype(  # the views of one lane in one slice
     [
         ("due_ns", "<i8"),  # deadline of the root
-        ("root", "<u4"),
+        ("root", "<u4"),  # the first of all
         ("slice", "<u2"),  # 0..383
         ("own", "<u2"),  # its row in the table of slices
         ("lane", "<u4"),
         ("views", "<u4"),
+        ("pad", "<u4"),
+        ("first_ns", "<i8", (1 + LISTS,)),  # deadlines of `first`
+        ("first", "<u4", (1 + LISTS,)),  # root of its heap, heads of its lists: see queue.py
+        ("last", "<u4", (1 + LISTS,)),
     ]
 )
 

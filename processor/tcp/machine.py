@@ -236,7 +236,7 @@ class Machine:
         lanes["sensor"][number], lanes["lane"][number] = self._sensors.index(sensor), lane
         lanes["last_number"][number] = -1
         queues = np.zeros(len(self.core.slices), QUEUE)
-        queues["due_ns"] = NEVER_NS
+        queues["due_ns"] = queues["first_ns"] = NEVER_NS
         queues["own"] = np.arange(len(queues))
         queues["slice"] = self.slice_numbers
         queues["lane"] = number

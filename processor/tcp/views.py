@@ -6,7 +6,6 @@ import numpy as np
 
 from processor.tcp.figure5 import CLOSING, LAST_ACK, NEW_ISN, RX_ACKFIN, TIME_WAIT
 from processor.tcp.filing import file_steps
-from processor.tcp.heap import queue_move, queue_push, queue_remove
 from processor.tcp.hold import AGE_NS_MIN, assume_head, drop_holds, free_hold
 from processor.tcp.index import insert, keyed_hash, remove
 from processor.tcp.layout import (
@@ -23,6 +22,7 @@ from processor.tcp.layout import (
     next_free,
     open_core,
 )
+from processor.tcp.queue import queue_move, queue_push, queue_remove
 from processor.tcp.record import TALLY_STRAY_SYNACK, TALLY_SYN, write_flow, write_tally
 from processor.tcp.sent import settle_guesses
 from processor.tcp.step import ASSUMED, INFERRED, keeps_silent, stamp, step, step_as
@@ -297,7 +297,7 @@ def adopt(addresses: Any, first: Any, n: Any) -> None:
         view = core.views[v]
         queue = core.queues[np.uint64(view["queue"])]
         insert(core.slots, control["index_mask"], keyed_hash(control, view, view["lane"]), v)
-        queue_push(core.deadlines, queue, v)
+        queue_push(core.deadlines, queue, v, view["last_ns"])
         queue["views"] += 1
         v += _ONE
 
@@ -311,12 +311,12 @@ def settle(core: Any, v: Any, waits: Any) -> None:
         # No timer is shorter. Most views are over when it ends, and few were moved by what waited for proof in between.
         view["marks"] &= np.uint8(0xFF ^ VIEW_NEW)
         row["deadline_ns"] = view["start_ns"] + AGE_NS_MIN
-        queue_push(core.deadlines, queue, v)
+        queue_push(core.deadlines, queue, v, view["start_ns"])
         return
     if row["deadline_ns"] > view["last_ns"] + (AGE_NS_MIN if waits else LINGER_NS):
         deadline = view_deadline(core.holds, view)
         if deadline < row["deadline_ns"]:
-            queue_move(core.deadlines, queue, v, deadline)
+            queue_move(core.deadlines, queue, v, deadline, view["last_ns"])
 
 
 @inner
