@@ -14,7 +14,7 @@ _U1: Final = np.uint64(1)
 _U29: Final = np.uint64(29)
 _U32: Final = np.uint64(32)
 _EMPTY: Final = np.uint64(0)
-_LOW: Final = np.uint64(0xFFFFFFFF)
+LOW: Final = np.uint64(0xFFFFFFFF)
 _M0: Final = np.uint64(0xD6E8FEB86659FD93)  # odd multipliers with about half of the bits set
 _M1: Final = np.uint64(0xA5CB9243F6B0F3B5)
 
@@ -55,14 +55,20 @@ def same_tuple(a: Any, b: Any) -> Any:
 
 
 @inner
+def slot_of(h: Any, mask: Any) -> Any:
+    """The slot where a view with this hash stands, or behind which."""
+    return (h >> _U32) & mask
+
+
+@inner
 def find(index: Any, views: Any, mask: Any, h: Any, flow: Any, lane: Any) -> Any:
     """Number of the view of this tuple in this lane, 0 for none."""
-    tag = h & ~_LOW
-    at = (h >> _U32) & mask
+    tag = h & ~LOW
+    at = slot_of(h, mask)
     while index[at] != _EMPTY:
         slot = index[at]
-        if slot & ~_LOW == tag:
-            v = slot & _LOW
+        if slot & ~LOW == tag:
+            v = slot & LOW
             if np.uint64(views[v]["lane"]) == np.uint64(lane) and same_tuple(views[v], flow):
                 return v
         at = (at + _U1) & mask
@@ -72,17 +78,17 @@ def find(index: Any, views: Any, mask: Any, h: Any, flow: Any, lane: Any) -> Any
 @inner
 def insert(index: Any, mask: Any, h: Any, v: Any) -> None:
     """Add a view that is not in the table."""
-    at = (h >> _U32) & mask
+    at = slot_of(h, mask)
     while index[at] != _EMPTY:
         at = (at + _U1) & mask
-    index[at] = (h & ~_LOW) | np.uint64(v)
+    index[at] = (h & ~LOW) | np.uint64(v)
 
 
 @inner
 def remove(index: Any, mask: Any, h: Any, v: Any) -> None:
     """Take a view out, and move back what stood behind it only for want of room."""
-    at = (h >> _U32) & mask
-    while index[at] & _LOW != np.uint64(v):
+    at = slot_of(h, mask)
+    while index[at] & LOW != np.uint64(v):
         at = (at + _U1) & mask
     hole = at
     at = (at + _U1) & mask

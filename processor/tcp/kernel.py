@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from processor.tcp.acceptable import receive
+from processor.tcp.ahead import FLOWS_CACHED, fetch_next, fetch_rows, look_up
 from processor.tcp.evidence import transmit
 from processor.tcp.figure5 import CLOSE_WAIT, ESTABLISHED, ICMP_HARD, SYN_SENT
 from processor.tcp.filing import LOG_MAX, file_steps, note_packet, raise_stuck
@@ -35,7 +36,7 @@ from processor.tcp.incarnation import (
     unanswered,
     verdict,
 )
-from processor.tcp.index import find, keyed_hash, same_tuple
+from processor.tcp.index import find, same_tuple
 from processor.tcp.labels import label
 from processor.tcp.layout import (
     EVER_LOCAL,
@@ -62,7 +63,7 @@ from processor.tcp.views import close_view, learn_vantage, mark_wanted, open_vie
 from processor.tcp.zeek import bad_checksum
 from synfin.compiled import compiled, inner
 from synfin.pools import fetch_ahead
-from synfin.wire.key import SLICES, slice_of
+from synfin.wire.key import SLICES
 from synfin.wire.segment import CSUM_BAD, ICMP, MARK_DUPLICATE, RST, TCP
 
 _NONE: Final = np.uint64(0)
@@ -81,19 +82,28 @@ ICMP6_PACKET_TOO_BIG: Final = 2  # type
 
 
 @inner
-def has_room(control: Any) -> Any:
-    """Whether pools and outputs have room for one turn of the loop."""
-    return (
-        control["views_left"] > 2
-        and control["holds_left"] > 4
-        and control["log_left"] > ROOM_LOG
-        and control["packets_left"] > 4
-        and control["flows_n"] + np.uint64(ROOM_FLOWS) <= control["flows_max"]
-        and control["transitions_n"] + np.uint64(ROOM_TRANSITIONS) <= control["transitions_max"]
-        and control["events_n"] + np.uint64(ROOM_EVENTS) <= control["events_max"]
-        and control["evidence_n"] + np.uint64(ROOM_EVIDENCE) <= control["evidence_max"]
-        and control["tallies_n"] + np.uint64(ROOM_TALLIES) <= control["tallies_max"]
+def turns(control: Any) -> Any:
+    """How many turns of the loop pools and outputs have room for."""
+    return min(
+        (np.int64(control["views_left"]) - 1) // 2,
+        (np.int64(control["holds_left"]) - 1) // 4,
+        (np.int64(control["log_left"]) - 1) // ROOM_LOG,
+        (np.int64(control["packets_left"]) - 1) // 4,
+        (np.int64(control["flows_max"]) - np.int64(control["flows_n"])) // ROOM_FLOWS,
+        (np.int64(control["transitions_max"]) - np.int64(control["transitions_n"])) // ROOM_TRANSITIONS,
+        (np.int64(control["events_max"]) - np.int64(control["events_n"])) // ROOM_EVENTS,
+        (np.int64(control["evidence_max"]) - np.int64(control["evidence_n"])) // ROOM_EVIDENCE,
+        (np.int64(control["tallies_max"]) - np.int64(control["tallies_n"])) // ROOM_TALLIES,
     )
+
+
+@inner
+def has_room(control: Any) -> Any:
+    """Take a turn of the loop: False when pools or outputs may have no room for one."""
+    if control["turns"] <= 0:
+        control["turns"] = turns(control)
+    control["turns"] -= 1
+    return control["turns"] >= 0
 
 
 @compiled
@@ -108,19 +118,22 @@ def drive(addresses: Any, segments: Any, flows: Any, seen: Any) -> Any:
     partitions = control["partitions"]
     base = control["lane"] * (np.uint64(SLICES) // partitions)
     if control["at"] == _NONE:
-        _look_up(core, flows, seen)
+        look_up(core, flows, seen)
+    many = len(flows) > FLOWS_CACHED
     while control["at"] < np.uint64(len(segments)):
+        if many:
+            fetch_rows(core, segments, seen, control["at"])
         x = segments[control["at"]]
         f = np.uint64(x["flow"])
         flow = flows[f]
         own = np.uint64(seen[f]["own"])
         if core.slices[own]["next_offset"] <= control["offset"]:
-            if not fire_until(core, base + own, x["t_ns"]) or not has_room(core.control[_NONE]):
+            late = core.queues[base + own]["due_ns"] <= x["t_ns"]
+            if (late and not fire_until(core, base + own, x["t_ns"])) or not has_room(core.control[_NONE]):
                 return False
             v = np.uint64(seen[f]["view"])
             if not _is_view(core.views[v], flow, control["lane"]):
-                h = keyed_hash(control, flow, control["lane"])
-                v = find(core.slots, core.views, control["index_mask"], h, flow, control["lane"])
+                v = find(core.slots, core.views, control["index_mask"], seen[f]["hash"], flow, control["lane"])
             seen[f]["view"] = _apply_row(core, flow, v, base + own, x)
         control["at"] += _ONE
     own = _NONE
@@ -135,31 +148,18 @@ def drive(addresses: Any, segments: Any, flows: Any, seen: Any) -> Any:
 
 
 @inner
-def _look_up(core: Any, flows: Any, seen: Any) -> None:
-    """Find the slices and the open views of a batch's flows, one after another: so the cache misses overlap."""
-    control = core.control[_NONE]
-    for i in range(len(flows)):
-        f = np.uint64(i)
-        h = keyed_hash(control, flows[f], control["lane"])
-        seen[f]["own"] = slice_of(flows[f]["hash"]) // control["partitions"]
-        v = find(core.slots, core.views, control["index_mask"], h, flows[f], control["lane"])
-        seen[f]["view"] = v
-        if v != _NONE:
-            fetch_ahead(core.views, v)
-
-
-@inner
 def _end_all(core: Any, queue: Any, reason: Any) -> Any:
     """End all views of a queue for a reason. False when there is no room to go on.
 
-    In the order of the heap and not of its shape, which is another after a restart: the records have numbers.
+    In the order of the queue and not by the shape of its lists and its heap, which is another after a restart: the
+    records have numbers.
     """
     v = np.uint64(core.queues[queue]["root"])
     while v != _NONE:
         if not has_room(core.control[_NONE]):
             return False
         view = core.views[v]
-        fetch_ahead(core.views, v)
+        fetch_next(core, v)
         begin(core, view)
         waits = np.uint64(view["tentative"])
         if waits and unanswered(view, core.holds[waits]["segment"]):

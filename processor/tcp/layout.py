@@ -245,7 +245,13 @@ QUEUE: Final = np.dtype(  # the views of one lane in one slice
     ]
 )
 
-SEEN: Final = np.dtype([("view", "<u4"), ("own", "<u4")])  # of a batch's flow: its view, 0 for none, and its slice
+SEEN: Final = np.dtype(  # of a batch's flow
+    [
+        ("hash", "<u8"),  # of the index
+        ("view", "<u4"),  # 0 for none
+        ("own", "<u4"),  # its slice
+    ]
+)
 
 SLICE: Final = np.dtype(
     [
@@ -341,6 +347,7 @@ CONTROL: Final = np.dtype(
         ("evidence_max", "<u8"),
         ("tallies_max", "<u8"),
         ("views_max", "<u8"),  # of one slice
+        ("turns", "<i8"),  # of the loop that there is room for in any case
         ("with_transitions", "u1"),  # raise an event for each transition too
         ("pad", "u1", (7,)),
     ]

@@ -22,7 +22,7 @@ from processor.tcp.kernel import (
     ROOM_TALLIES,
     ROOM_TRANSITIONS,
     drive,
-    has_room,
+    turns,
 )
 from processor.tcp.layout import (
     CONTROL,
@@ -197,7 +197,7 @@ class Machine:
         while not done:
             done = drive(self._known_addresses(), segments, flows, seen)
             yield from self._written()
-            if not done and not has_room(control[0]):
+            if not done and turns(control[0]) < 1:
                 self._grow()
 
     def _known_addresses(self) -> Any:

@@ -102,10 +102,13 @@ def _copy_log(core: Any, view: Any, struck_out: Any) -> Any:
     control = core.control[_NONE]
     at = control["transitions_n"]
     orig = originator(view)
-    block, ordinal = np.uint64(view["log_head"]), _NONE
+    block, place = np.uint64(view["log_head"]), _NONE
     n = _NONE
-    while ordinal < np.uint64(view["steps"]):
-        row = core.log[block]["rows"][ordinal % np.uint64(LOG_ROWS)]
+    for _ in range(np.int64(view["steps"])):
+        if place == np.uint64(LOG_ROWS):
+            block, place = np.uint64(core.log[block]["next"]), _NONE
+        row = core.log[block]["rows"][place]
+        place += _ONE
         if row["to"] and row["to"] & STRUCK_OUT == struck_out:
             written = core.transitions[at + n]
             written["t_ns"] = row["t_ns"]
@@ -117,9 +120,6 @@ def _copy_log(core: Any, view: Any, struck_out: Any) -> Any:
             written["certainty"] = row["certainty"]
             written["from"] = 0
             n += _ONE
-        ordinal += _ONE
-        if ordinal % np.uint64(LOG_ROWS) == 0:
-            block = np.uint64(core.log[block]["next"])
     control["transitions_n"] = at + n
     return n
 
@@ -239,14 +239,14 @@ def write_event(core: Any, view: Any, kind: Any, ts_ns: Any, k: Any) -> Any:
 @inner
 def write_evidence(core: Any, view: Any, event: Any, closing: Any) -> None:
     """Name the packets that an event rests on: those of the opening, or those of the closing."""
-    block, ordinal = np.uint64(view["packets_head"]), _NONE
-    while ordinal < np.uint64(view["packets_n"]):
-        packet = core.packets[block]["rows"][ordinal % np.uint64(PACKET_ROWS)]
+    block, place = np.uint64(view["packets_head"]), _NONE
+    for _ in range(np.int64(view["packets_n"])):
+        if place == np.uint64(PACKET_ROWS):
+            block, place = np.uint64(core.packets[block]["next"]), _NONE
+        packet = core.packets[block]["rows"][place]
+        place += _ONE
         if closing == (packet["role"] >= ROLE_FIN_ORIG):
             cite(core, view, event, packet, np.int64(packet["side"]), packet["role"])
-        ordinal += _ONE
-        if ordinal % np.uint64(PACKET_ROWS) == 0:
-            block = np.uint64(core.packets[block]["next"])
 
 
 @inner

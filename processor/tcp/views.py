@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from processor.tcp.ahead import fetch_blocks
 from processor.tcp.figure5 import CLOSING, LAST_ACK, NEW_ISN, RX_ACKFIN, TIME_WAIT
 from processor.tcp.filing import file_steps
 from processor.tcp.hold import AGE_NS_MIN, assume_head, drop_holds, free_hold
@@ -35,7 +36,6 @@ from processor.tcp.story import (
 from processor.tcp.timers import LINGER_NS, view_deadline
 from processor.tcp.zeek import begin_history
 from synfin.compiled import compiled, inner
-from synfin.pools import fetch_ahead
 from synfin.wire.segment import ACK, HIGHER, LOWER, MARK_WANTED, SYN
 
 _NONE: Final = np.uint64(0)
@@ -219,10 +219,7 @@ def close_view(core: Any, v: Any, reason: Any) -> None:
     """End a view: assume what waits, raise what is left to raise, write its record, give its rows back."""
     view, work = core.views[v], core.work[_NONE]
     control, holds = core.control[_NONE], core.holds
-    fetch_ahead(core.log, np.uint64(view["log_head"]))
-    fetch_ahead(core.log, np.uint64(view["log_tail"]))
-    fetch_ahead(core.packets, np.uint64(view["packets_head"]))
-    fetch_ahead(core.packets, np.uint64(view["packets_tail"]))
+    fetch_blocks(core, view)
     for side in range(2):
         me, peer = view["ends"][np.uint64(side)], view["ends"][np.uint64(1 - side)]
         while me["hold_n"]:
