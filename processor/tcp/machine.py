@@ -279,7 +279,7 @@ class Machine:
 
     def _grow(self) -> None:
         """Double each pool that is short of rows."""
-        self._addressed = None  # it holds the arrays, and none may be held where its pool grows
+        self._addressed = self._addresses = None  # they hold the arrays, and none may be held where its pool grows
         control = self.core.control
         for name, need in POOLS:
             if control[f"{name}_left"][0] <= need + 1:

@@ -43,3 +43,11 @@ def test_pieces_that_were_kept_are_joined_with_their_transitions(monkeypatch):
     assert len(steps) == N
     assert all(found == steps[0] for found in steps)
     assert steps[0]
+
+
+def test_pools_grow_in_the_middle_of_a_batch():
+    core = Machine(Limits(), KEY)
+    n = 2 * machine.POOL_ROWS
+    rows = len(core.core.views)
+    assert len(core.apply(asked_in_vain(n)).flows) == n
+    assert len(core.core.views) > rows
