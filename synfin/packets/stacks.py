@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from sensor.frames import FrameBlock
 from sensor.layers import LAYERS, layers_of
@@ -56,6 +57,12 @@ class Stacks:
         stack = self.stack(layer)
         whole = stack.at + octets <= stack.end
         return stack if whole.all() else stack.take(whole)
+
+    def octets(self, at: Index, size: int) -> npt.NDArray[np.uint8]:
+        """So many bytes, all of them in the buffer, at each place."""
+        if not len(at):
+            return np.zeros((0, size), np.uint8)
+        return np.lib.stride_tricks.sliding_window_view(self.buffer, size)[at]
 
     def number(self, at: Index, size: int) -> Index:
         """The number of so many bytes in network order at each place."""

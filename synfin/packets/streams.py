@@ -221,7 +221,9 @@ class Streams:
         """
         whole = np.ascontiguousarray(keys).view(np.dtype((np.void, keys.shape[1]))).ravel()
         found, places = np.unique(whole, return_inverse=True)
-        numbers = [self._numbers.setdefault(key.tobytes(), len(self._numbers)) for key in found]
+        octets, size = found.tobytes(), keys.shape[1]
+        ends = (octets[i : i + size] for i in range(0, len(octets), size))
+        numbers = [self._numbers.setdefault(key, len(self._numbers)) for key in ends]
         seen["tuple"] = np.array(numbers, np.uint64)[places] if len(found) else 0
         self._current = _with_room(self._current, len(self._numbers))
         self._streams = _with_room(self._streams, self._n + len(seen))

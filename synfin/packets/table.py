@@ -312,13 +312,10 @@ class PacketTable:
         v6 = self._stacks.layers["kind"][outer] == _IPV6
         at = self._stacks.layers["at"][outer].astype(np.int64)
         ends = np.zeros((len(stack.rows), 2, 18), np.uint8)
-        for side in range(2):
-            for i in range(16):
-                four = self._buffer[at + 12 + 4 * side + i % 4] if i >= 12 else np.uint8(0xFF if i >= 10 else 0)
-                place = np.where(v6, at + 8 + 16 * side + i, at)
-                ends[:, side, i] = np.where(v6, self._buffer[place], four)
-            ends[:, side, 16] = self._buffer[stack.at + 2 * side]
-            ends[:, side, 17] = self._buffer[stack.at + 2 * side + 1]
+        ends[~v6, :, 10:12] = 0xFF  # an IPv4 address is mapped
+        for mine, first, size in ((v6, 8, 16), (~v6, 12, 4)):
+            ends[mine, :, 16 - size : 16] = self._stacks.octets(at[mine] + first, 2 * size).reshape(-1, 2, size)
+        ends[:, :, 16:] = self._stacks.octets(stack.at, 4).reshape(-1, 2, 2)
         whole = np.ascontiguousarray(ends).view("S18")[:, :, 0]
         swapped = whole[:, 0] > whole[:, 1]
         ends[swapped] = ends[swapped][:, ::-1]
