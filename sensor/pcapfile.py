@@ -8,7 +8,6 @@ import os
 import select
 import stat
 import struct
-import sys
 import zlib
 from collections.abc import Iterator
 from typing import Any, Final
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sensor.frames import FRAME, NO_INTERFACE, FrameBlock
+from sensor.lent import Arrays
 from sensor.records import (
     CURSOR,
     INTERFACE,
@@ -55,7 +55,6 @@ _MAGICS: Final = {  # of a pcap file: ns in a unit of the fraction, bytes of a r
 _OPTION_NAME: Final = 2
 _OPTION_TSRESOL: Final = 9
 _OPTION_TSOFFSET: Final = 14
-_ARRAYS_KEPT: Final = 2  # who takes blocks one by one still holds the last when the next is read
 _CELLS: Final = {field: place for place, field in enumerate(CURSOR.names or ())}
 _U64_MAX: Final = 2**64 - 1
 _NS_MAX: Final = 2**63 - 1
@@ -151,41 +150,13 @@ class CaptureFile:
             os.close(fd)
 
 
-def _holders(arrays: list[npt.NDArray[Any]]) -> list[int]:
-    """References to each, those of the list and of the counting among them; views of it and blocks hold one."""
-    return [sys.getrefcount(array) for array in arrays]
-
-
-_NOBODY_ELSE: Final = _holders([np.empty(0)])[0]
-
-
-class _Arrays:
-    """Arrays of one kind, given out again once nobody holds them.
-
-    Fresh memory costs about as much as reading into it: the kernel zeroes it, and no cache knows it.
-    """
-
-    def __init__(self, length: int, dtype: npt.DTypeLike) -> None:
-        self._length, self._dtype = length, dtype
-        self._made: list[npt.NDArray[Any]] = []
-
-    def take(self) -> npt.NDArray[Any]:
-        """Give one of which nobody holds any part."""
-        for place, holders in enumerate(_holders(self._made)):
-            if holders == _NOBODY_ELSE:
-                return self._made[place]
-        array = np.empty(self._length, self._dtype)
-        self._made = [*self._made[1 - _ARRAYS_KEPT :], array]
-        return array
-
-
 class _Reader:
     """One pass over a file. Delivered frames lie in the buffer, so bytes are added behind them, never moved."""
 
     def __init__(self, file: CaptureFile, source: _Source) -> None:
         self._file = file
         self._source = source
-        self._buffers, self._rows = _Arrays(BUFFER_BYTES, np.uint8), _Arrays(BLOCK_FRAMES, FRAME)
+        self._buffers, self._rows = Arrays(BUFFER_BYTES, np.uint8), Arrays(BLOCK_FRAMES, FRAME)
         self._buffer = self._buffers.take()
         self._base = 0  # place in the file of the buffer's first byte
         self._cursor = np.zeros(1, CURSOR)

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from sensor.frames import CAPLEN_MAX, NO_INTERFACE
+from sensor.octets import load16 as big16
+from sensor.octets import load32 as big32
 from synfin.compiled import compiled, leaf
 
 CURSOR: Final = np.dtype(
@@ -58,6 +60,7 @@ _U12, _U16, _U20, _U24, _U28, _U32 = (np.uint64(n) for n in (12, 16, 20, 24, 28,
 _CAPLEN_MAX = np.uint64(CAPLEN_MAX)
 _BLOCK_MAX = np.uint64(BLOCK_MAX)
 _NO_INTERFACE = np.uint64(NO_INTERFACE)
+_BYTE, _WORD, _ODD_BYTES = np.uint64(0xFF), np.uint64(0xFFFF), np.uint64(0x00FF00FF)
 _SECOND = np.uint64(1_000_000_000)
 _SIGN = np.uint64(1 << 63)
 _SECTION_HEADER = np.uint64(0x0A0D0D0A)
@@ -68,18 +71,18 @@ _ALIGN = np.uint64(0xFFFFFFFC)
 
 @leaf
 def _load16(buffer: Any, at: Any, swapped: Any) -> Any:
-    low, high = np.uint64(buffer[at]), np.uint64(buffer[at + _U1])
-    return (low << _U8) | high if swapped else (high << _U8) | low
+    word = big16(buffer, at)
+    return word if swapped else ((word & _BYTE) << _U8) | (word >> _U8)
 
 
 @leaf
 def load32(buffer: Any, at: Any, swapped: Any) -> Any:
     """Four bytes as uint64, little-endian unless swapped."""
-    b0, b1 = np.uint64(buffer[at]), np.uint64(buffer[at + _U1])
-    b2, b3 = np.uint64(buffer[at + _U2]), np.uint64(buffer[at + _U3])
+    word = big32(buffer, at)
     if swapped:
-        return (b0 << _U24) | (b1 << _U16) | (b2 << _U8) | b3
-    return (b3 << _U24) | (b2 << _U16) | (b1 << _U8) | b0
+        return word
+    word = ((word & _ODD_BYTES) << _U8) | ((word >> _U8) & _ODD_BYTES)
+    return ((word & _WORD) << _U16) | (word >> _U16)
 
 
 @leaf
