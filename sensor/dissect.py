@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from sensor.addresses import LOOPBACK, LocalAddresses, capture_says, mark_local
 from sensor.checksum import verify_checksums
-from sensor.duplicates import DIRECTION_SHIFT, mark_copy, recent_segments
-from sensor.flowindex import GROUP, FlowIndex, find_flow, flow_index, hash_flows, want, warm
+from sensor.duplicates import NO_PLACE, mark_copy, note_segment, recent_segments
+from sensor.flowindex import GROUP, FlowIndex, fetch_slot, find_flow, flow_index, hash_flows, want, warm
 from sensor.frames import (
     CHECKSUM_VALID,
     DIRECTION_RECEIVED,
@@ -65,7 +65,7 @@ _ICMP_ROW, _FLOWS, _FIRST = (np.uint64(OUTCOMES + k) for k in range(3))
 _COUNTS: Final = OUTCOMES + 3
 _GROUP = np.uint64(GROUP)
 _LAST_FETCHED = np.uint64(65)  # byte of the headers of most segments, from Ethernet to timestamps
-_AHEAD: Final = np.uint64(16)  # frames
+_AHEAD: Final = np.uint64(8)  # frames
 
 
 @leaf
@@ -204,14 +204,14 @@ def _any_frame(buffer: Any, frame: Any, row: Any, work: Any, wanted: Any) -> Any
     if outcome != _GOOD:
         return outcome
     sender = want(key, keys, wanted)
+    wanted["place"] = NO_PLACE
     one_host = key["source_0"] == key["target_0"] and key["source_1"] == key["target_1"]
     capture_says(packet["direction"], sender, one_host, row)
     if packet["protocol"] != _PROTOCOL_TCP:
         _who_was_told(packet, quoted, sender, row)
     elif np.uint64(row["marks"]) & np.uint64(MARK_OPTIONS_CUT) == _U0:
         header = packet["carried"] - np.uint64(row["len"])
-        seed = wanted["hash"] + (np.uint64(frame["direction"]) << DIRECTION_SHIFT)
-        mark_copy(buffer, packet["at"], header, seed, row, (keys, recent))
+        note_segment(buffer, (packet["at"], header), np.uint64(frame["direction"]), row, wanted, (keys, recent))
     return outcome
 
 
@@ -219,7 +219,7 @@ def _any_frame(buffer: Any, frame: Any, row: Any, work: Any, wanted: Any) -> Any
 def _dissect_group(buffer: Any, frames: Any, group: Any, rows: Any, work: Any, counts: Any) -> Any:
     """Write the rows of frames [group[0], group[1]) into `rows`, from its first on, all but their flows; how many."""
     first, last = group
-    packets, keys, recent, wanted = work
+    packets, keys, recent, wanted, heads = work
     n, end = _U0, np.uint64(len(frames)) - _U1
     while first < last:
         _fetch_headers(buffer, frames[min(first + _AHEAD, end)])
@@ -229,6 +229,7 @@ def _dissect_group(buffer: Any, frames: Any, group: Any, rows: Any, work: Any, c
         else:
             outcome = _any_frame(buffer, frame, row, (packets, keys, recent), wanted[n])
         if outcome == _GOOD:
+            fetch_slot(heads, wanted[n])
             row["frame"] = (counts[_FIRST] + first) & _LOW_HALF
             n += _U1
         else:
@@ -251,7 +252,7 @@ def dissect_frames(buffer: Any, frames: Any, segments: Any, index: Any, memory: 
         first = np.uint64(group)
         last = min(first + _GROUP, frames_n)
         rows = segments[n:]
-        good = _dissect_group(buffer, frames, (first, last), rows, (packets, keys, recent, wanted), counts)
+        good = _dissect_group(buffer, frames, (first, last), rows, (packets, keys, recent, wanted, heads), counts)
         for i in range(good):
             warm(heads, flows, wanted[np.uint64(i)])
         for i in range(good):
@@ -260,6 +261,8 @@ def dissect_frames(buffer: Any, frames: Any, segments: Any, index: Any, memory: 
             flow = find_flow(heads, chain, flows, flows_n, wanted[k])
             flows_n += np.uint64(flow == flows_n)
             row["flow"] = flow
+            if wanted[k]["place"] != NO_PLACE:
+                mark_copy(row, wanted[k], recent)
             counts[_ICMP_ROW] += np.uint64(row["kind"])  # TCP is 0 and ICMP is 1
         n += good
     counts[_GOOD] = n

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sensor.flowindex import TUPLE_KEYS
 from sensor.octets import load32, load64
 from synfin.compiled import leaf
+from synfin.pools import fetch_ahead
 from synfin.wire.segment import MARK_DUPLICATE, RST
 
 _PLACE_BITS: Final = 10  # places of two, 32 KiB: more of them push out of the cache what is needed otherwise
@@ -25,11 +26,12 @@ RECENT: Final = np.dtype(
         ("before_ns", "<i8"),
     ]
 )
-DIRECTION_SHIFT: Final = np.uint64(62)  # in the seed of a hash
+NO_PLACE: Final = np.uint64(2**64 - 1)  # of what is not looked for
+_DIRECTION_SHIFT = np.uint64(62)
 _COPY_NS: Final = np.uint64(5_000_000)
 _COPY_WITHOUT_ID_NS: Final = np.uint64(1_000_000)  # IPv6, and IPv4 where the sender leaves the identification 0
 
-_U0, _U1, _U3, _U4, _U8, _U32 = (np.uint64(n) for n in (0, 1, 3, 4, 8, 32))
+_U0, _U1, _U2, _U3, _U4, _U8, _U32 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8, 32))
 _PLACE_SHIFT = np.uint64(64 - _PLACE_BITS)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _KEY_IP, _KEY_ALONE, _KEY_PAIRS = (np.uint64(TUPLE_KEYS + k) for k in (0, 2, 4))  # 60 bytes of TCP header: 7 pairs
@@ -44,12 +46,19 @@ def recent_segments() -> npt.NDArray[np.void]:
 
 
 @leaf
-def _hash(buffer: Any, at: Any, size: Any, keys: Any, seed: Any) -> Any:
-    """Pair-multilinear as in flowindex.py: no multiplication waits for the one before it, as in a chain of them."""
-    h = seed
-    for i in range(size >> _U3):
-        word, k = load64(buffer, at + (np.uint64(i) << _U3)), _KEY_PAIRS + (np.uint64(i) << _U1)
-        h += (keys[k] + (word >> _U32)) * (keys[k + _U1] + (word & _LOW_HALF))
+def _pair(word: Any, keys: Any, k: Any) -> Any:
+    return (keys[k] + (word >> _U32)) * (keys[k + _U1] + (word & _LOW_HALF))
+
+
+@leaf
+def _hash(buffer: Any, at: Any, size: Any, keys: Any, first: Any) -> Any:
+    """Pair-multilinear as in flowindex.py: no multiplication waits for the one before it, as in a chain of them.
+
+    `first` are the first 16 bytes, which every header has.
+    """
+    h = _pair(first[0], keys, _KEY_PAIRS) + _pair(first[1], keys, _KEY_PAIRS + _U2)
+    for i in range(_U2, size >> _U3):
+        h += _pair(load64(buffer, at + (np.uint64(i) << _U3)), keys, _KEY_PAIRS + (np.uint64(i) << _U1))
     if size & _U4:
         h += (keys[_KEY_ALONE] + load32(buffer, at + size - _U4)) * keys[_KEY_ALONE + _U1]
     return h
@@ -62,18 +71,29 @@ def _since(t_ns: Any, before_ns: Any) -> Any:
 
 
 @leaf
-def mark_copy(buffer: Any, at: Any, size: Any, seed: Any, row: Any, memory: Any) -> None:
-    """Mark the row of a segment that was seen before, and remember it. Its TCP header is buffer[at:at + size].
+def note_segment(buffer: Any, header: Any, direction: Any, row: Any, wanted: Any, memory: Any) -> None:
+    """Write the hash of a segment and its place into `wanted`, which has the tuple's hash, and fetch the place.
 
-    `memory` is the keys, uint64[KEYS], and RECENT[]; `seed` is a hash of addresses and ports under other keys, with the
-    direction in its highest bits. The keys are secret, so that nobody can make two segments of one hash; where one is
-    remembered does not depend on them, so that the marks do not.
+    `header` is the TCP header's place in the buffer and its size; `memory` is the keys, uint64[KEYS], and RECENT[]. The
+    keys are secret, so that nobody can make two segments of one hash; where one is remembered does not depend on them,
+    so that the marks do not.
     """
+    at, size = header
     keys, recent = memory
-    seed += (keys[_KEY_IP] + np.uint64(row["ip_len"])) * (keys[_KEY_IP + _U1] + np.uint64(row["ip_id"]))
-    h = _hash(buffer, at, size, keys, seed)
-    h = (h & ~_TTL) | np.uint64(row["ttl"])
-    place = recent[((load64(buffer, at) ^ (load64(buffer, at + _U8) << _U1)) * _ODD) >> _PLACE_SHIFT]
+    h = wanted["hash"] + (direction << _DIRECTION_SHIFT)
+    h += (keys[_KEY_IP] + np.uint64(row["ip_len"])) * (keys[_KEY_IP + _U1] + np.uint64(row["ip_id"]))
+    first = (load64(buffer, at), load64(buffer, at + _U8))
+    h += _hash(buffer, at, size, keys, first)
+    wanted["copy"] = (h & ~_TTL) | np.uint64(row["ttl"])
+    place = ((first[0] ^ (first[1] << _U1)) * _ODD) >> _PLACE_SHIFT
+    wanted["place"] = place
+    fetch_ahead(recent, place)
+
+
+@leaf
+def mark_copy(row: Any, wanted: Any, recent: Any) -> None:
+    """Mark the row of a noted segment that was seen before, and remember it."""
+    place, h = recent[wanted["place"]], wanted["copy"]
     t_ns, last, last_ns = row["t_ns"], place["last"], place["last_ns"]
     limit = _COPY_NS
     if row["ip_id"] == 0:  # and a burst to a closed port is answered by RSTs that are all the same

@@ -33,6 +33,13 @@ TUPLE: Final = np.dtype(
     ]
 )
 assert TUPLE.itemsize == FLOW.itemsize
+WANTED: Final = np.dtype(
+    [
+        *((name, "<u8") for name in TUPLE.names or ()),  # of a tuple that is looked up
+        ("copy", "<u8"),  # of the segment, for duplicates.py
+        ("place", "<u8"),
+    ]
+)
 
 _U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8, _U9 = (np.uint64(n) for n in range(10))
 _U16, _U32 = np.uint64(16), np.uint64(32)
@@ -48,7 +55,7 @@ class FlowIndex(NamedTuple):
     chain: npt.NDArray[np.uint32]  # [room] row + 1 of the next older
     flows: npt.NDArray[np.void]  # TUPLE[room]
     keys: npt.NDArray[np.uint64]  # [KEYS]
-    wanted: npt.NDArray[np.void]  # TUPLE[GROUP], tuples that are looked up together
+    wanted: npt.NDArray[np.void]  # WANTED[GROUP], packets that are looked up together
 
 
 def flow_index(room: int) -> FlowIndex:
@@ -56,7 +63,7 @@ def flow_index(room: int) -> FlowIndex:
     heads = 1 << (room - 1).bit_length()
     keys = np.array([secrets.randbits(64) for _ in range(KEYS)], np.uint64)
     return FlowIndex(
-        np.zeros(heads, np.uint32), np.zeros(room, np.uint32), np.zeros(room, TUPLE), keys, np.zeros(GROUP, TUPLE)
+        np.zeros(heads, np.uint32), np.zeros(room, np.uint32), np.zeros(room, TUPLE), keys, np.zeros(GROUP, WANTED)
     )
 
 
@@ -127,6 +134,12 @@ def _same(one: Any, other: Any) -> Any:
 @leaf
 def _slot(heads: Any, wanted: Any) -> Any:
     return (wanted["hash"] >> _U32) & np.uint64(len(heads) - 1)
+
+
+@leaf
+def fetch_slot(heads: Any, wanted: Any) -> None:
+    """Bring what warm will read into the caches."""
+    fetch_ahead(heads, _slot(heads, wanted))
 
 
 @leaf

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sensor.addresses import capture_says
-from sensor.duplicates import DIRECTION_SHIFT, mark_copy
+from sensor.duplicates import note_segment
 from sensor.flowindex import want_ipv4
 from sensor.frames import CHECKSUM_VALID, LINK_ETHERNET
 from sensor.headers import ONE_PACKET_MAX
@@ -69,5 +69,5 @@ def plain_segment(buffer: Any, frame: Any, row: Any, memory: Any, wanted: Any) -
     sender = want_ipv4(source, target, memory[0], wanted)
     direction = np.uint64(frame["direction"])
     capture_says(direction, sender, (source ^ target) & _ADDRESS == _U0, row)
-    mark_copy(buffer, at + _U34, header, wanted["hash"] + (direction << DIRECTION_SHIFT), row, memory)
+    note_segment(buffer, (at + _U34, header), direction, row, wanted, memory)
     return True
