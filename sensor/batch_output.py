@@ -1,6 +1,5 @@
 """From frames to batches to bytes, without the sensor's own connections to the brokers."""
 
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -59,10 +58,10 @@ class BatchOutput:
         segments = self._own.without(segments, flows)
         self._publish(self._batcher.add(segments, flows, dropped))
 
-    def tick(self) -> None:
+    def tick(self, now_ns: int) -> None:
         """Publish what is old enough, and heartbeats."""
         self._own.learn(self._own_addresses())
-        self._publish(self._batcher.tick(time.time_ns()))
+        self._publish(self._batcher.tick(now_ns))
 
     def finish(self, end: int) -> None:
         """Publish what is open; `end` is END_OF_FILE or STOPPED."""

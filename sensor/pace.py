@@ -27,6 +27,12 @@ class Pace:
         self._first_ns: int | None = None
         self._latest_ns = 0
 
+    def now_ns(self) -> int | None:
+        """The time of the file; None before its first frame."""
+        if self._first_ns is None:
+            return None
+        return self._first_ns + int((self._clock() - self._begun_s) * self._speed * 1e9)
+
     def of(self, blocks: Iterator[FrameBlock], stopped: Callable[[], bool]) -> Iterator[FrameBlock]:
         """The frames in their order, and while none is due now and then an empty block."""
         for block in blocks:

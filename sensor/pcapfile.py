@@ -53,6 +53,7 @@ _MAGICS: Final = {  # of a pcap file: ns in a unit of the fraction, bytes of a r
     0xA1B2CD34: (1000, PCAP_RECORD_MODIFIED),
 }
 _OPTION_NAME: Final = 2
+NAME_BYTES_MAX: Final = 255  # of a name that is kept: a section may have 65 536 interfaces
 _OPTION_TSRESOL: Final = 9
 _OPTION_TSOFFSET: Final = 14
 _CELLS: Final = {field: place for place, field in enumerate(CURSOR.names or ())}
@@ -348,7 +349,7 @@ class _Reader:
             if code == _OPTION_TSOFFSET and length == 8:
                 offset_s = struct.unpack(self._order + "q", value)[0]
             if code == _OPTION_NAME:
-                name = value.decode("utf-8", "replace")
+                name = value[:NAME_BYTES_MAX].decode("utf-8", "replace")
             at += 4 + (length + 3 & ~3)
         return resolution, offset_s, name
 

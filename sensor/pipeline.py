@@ -17,8 +17,8 @@ class Output(Protocol):
     def take(self, block: FrameBlock, dropped: int) -> None:
         """Take a block, which is valid until the call ends; `dropped` counts the kernel's drops so far."""
 
-    def tick(self) -> None:
-        """Some time has passed in a live capture."""
+    def tick(self, now_ns: int) -> None:
+        """Some time has passed: so late it is by the clock that stamps the frames."""
 
 
 class FileOutput:
@@ -32,8 +32,9 @@ class FileOutput:
         del dropped
         self._writer.write(block)
 
-    def tick(self) -> None:
+    def tick(self, now_ns: int) -> None:
         """Hand on what waits, so that whoever follows the file of a quiet interface sees it."""
+        del now_ns
         self._writer.flush()
 
 

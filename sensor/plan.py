@@ -12,6 +12,8 @@ SNAPLEN_WHOLE: Final = 262_144  # sensor.frames.CAPLEN_MAX, which costs numpy to
 # Without -w only headers are wanted: Ethernet, two tags, IPv6 with extension headers and TCP with all its options.
 SNAPLEN_HEADERS: Final = 256
 SENSOR_ID_MAX: Final = 64  # bytes
+SPEED_MIN: Final = 0.01  # slower, heartbeats of a second of the file would come too late to tell that the sensor lives
+SPEED_MAX: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def _speed(text: str | None) -> float | None:
         speed = float(text)
     except ValueError:
         speed = 0.0
-    if not 1e-6 <= speed <= 1e9:
+    if not SPEED_MIN <= speed <= SPEED_MAX:
         raise UsageError(f"--speed {text}: how many times as fast is wanted, as 1 or 0.5 or 10, or max")
     return speed
 

@@ -142,14 +142,15 @@ class Run:
             now = time.monotonic()
             if now - ticked >= TICK_S:
                 ticked = now
-                self._tick(outputs if source.live else [])  # in a file no time passes but that of its frames
+                self._tick(outputs, source.now_ns())
             self._answer()
 
-    def _tick(self, outputs: list[Output]) -> None:
+    def _tick(self, outputs: list[Output], now_ns: int | None) -> None:
         if self.telemetry is not None:
             self.telemetry.turn()
-        for output in outputs:
-            output.tick()
+        if now_ns is not None:
+            for output in outputs:
+                output.tick(now_ns)
         if self.publication is not None:
             self.publication.check()
 

@@ -1,6 +1,7 @@
 """Where a sensor's frames come from: an interface, or a capture file. Both look like a live capture to the loop."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -60,6 +61,10 @@ class LiveSource:
     def blocks(self) -> Iterator[FrameBlock]:
         """Blocks of the ring."""
         return self._capture.blocks(self._timeout_s)
+
+    def now_ns(self) -> int:
+        """The time by the clock that stamps the frames."""
+        return time.time_ns()
 
     def stop(self) -> None:
         """Take nothing new."""
@@ -136,6 +141,10 @@ class FileSource:
                 yield block
             else:
                 yield replace(block, frames=block.frames[self._filter.mask(block)])
+
+    def now_ns(self) -> int | None:
+        """How far the file has come; None where no time passes in it but that of its frames."""
+        return None if self._pace is None else self._pace.now_ns()
 
     def stop(self) -> None:
         """End after the block at hand."""

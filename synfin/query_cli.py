@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
         if why := store.refused(pattern):
             raise FilterError(args.filter, at, f"records are searched by RE2, which refuses this pattern: {why}")
     if args.sql:
-        return _table(args, store.ask(args.sql), {})
+        return _table(args, store.select(args.sql), {})
     limit = "" if args.limit is None else f" LIMIT {args.limit}"
     if args.report:
         from synfin.query.reports import REPORTS as KNOWN
@@ -186,9 +186,11 @@ def _lines(args: argparse.Namespace, store: "Store", condition: "Where", limit: 
 
 def _as_schema(made: "Iterator[Any]") -> "Iterator[Any]":
     """What is made of records. StorageError for one that is not as its schema says."""
+    from synfin.view.record_cells import NOT_AS_TOLD
+
     try:
         yield from made
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except NOT_AS_TOLD as error:
         raise StorageError(
             f"a record is not as its schema says ({type(error).__name__}: {error}); see --json"
         ) from error

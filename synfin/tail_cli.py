@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from synfin.config import add_flags, resolve
-from synfin.errors import EXIT_OK
+from synfin.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from synfin.clients import Broker, Message
@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print what comes until told to end; the exit code."""
+    if args.count is not None and args.count < 1:
+        raise UsageError("-c: a number above 0 is wanted")
     made = _understood(args)
     settings = resolve("tail", vars(args))
     from synfin.broker import EARLIEST, LATEST, BrokerConfig, KafkaBroker
@@ -94,11 +96,15 @@ def _records(broker: "Broker", topic: str, start: int) -> Iterator[list[tuple[by
     numbers = range(found[topic].partitions)
     once, seen = {number: Once() for number in numbers}, dict[str, None]()
     consumer = broker.consumer({TopicPartition(topic, number): start for number in numbers})
-    strange = 0
+    strange, following, said = 0, dict[int, int](), set[int]()
     try:
         while True:
             told = []
             for message in consumer.poll(POLL_S):
+                if following.get(message.partition, message.offset) != message.offset:
+                    once[message.partition].lost()  # the topic let go of what lay between before we came to it
+                following[message.partition] = message.offset + 1
+                _tell_gaps(once[message.partition], said)
                 if not _new(message, once[message.partition], seen):
                     continue
                 try:
@@ -114,6 +120,16 @@ def _records(broker: "Broker", topic: str, start: int) -> Iterator[list[tuple[by
         consumer.close()
         if strange:
             sys.stderr.write(f"synfin tail: {strange} values of {topic} are no records\n")
+
+
+def _tell_gaps(once: "Once", said: set[int]) -> None:
+    """Say of a slice, once, that something is missing."""
+    for number in once.gaps.keys() - said:
+        said.add(number)
+        waits = once.missing(number)
+        sys.stderr.write(
+            f"synfin tail: {waits} has not come; what follows it is left alone until a replay brings both\n"
+        )
 
 
 def _new(message: "Message", once: "Once", seen: dict[str, None]) -> bool:

@@ -12,6 +12,15 @@ from synfin.wire.key import slice_of
 FLOWS_CACHED: Final = 64  # the views of so many flows stay in the caches by themselves
 FAR: Final = 6  # rows ahead
 LAG: Final = 8  # flows ahead
+
+SEEN: Final = np.dtype(  # of a batch's flow
+    [
+        ("hash", "<u8"),  # of the index
+        ("view", "<u4"),  # 0 for none
+        ("own", "<u4"),  # its slice
+    ]
+)
+
 _NONE: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
 

@@ -245,14 +245,6 @@ QUEUE: Final = np.dtype(  # the views of one lane in one slice
     ]
 )
 
-SEEN: Final = np.dtype(  # of a batch's flow
-    [
-        ("hash", "<u8"),  # of the index
-        ("view", "<u4"),  # 0 for none
-        ("own", "<u4"),  # its slice
-    ]
-)
-
 SLICE: Final = np.dtype(
     [
         ("serial", "<u8"),  # of the next view

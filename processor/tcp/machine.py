@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from processor.tcp.ahead import SEEN
 from processor.tcp.heap import NEVER_NS
 from processor.tcp.index import rehash
 from processor.tcp.kernel import (
@@ -30,7 +31,6 @@ from processor.tcp.layout import (
     LANE,
     OUTPUTS,
     QUEUE,
-    SEEN,
     SLICE,
     WORK,
     Core,

@@ -41,10 +41,10 @@ class ToldTable:
             return Values(np.array([i for i, _ in pairs], np.int64), data, np.ones(len(pairs), np.int64))
         if column == "ports":
             ports = ((i, self._at(i, (*end, "port"))) for i in range(self.size) for end in _ENDS)
-            return _of([(i, port) for i, port in ports if type(port) is int], np.int64)
+            return _of([(i, port) for i, port in ports if _is_count(port)], np.int64)
         if column == "completeness":
             found = [(i, self._at(i, ("completeness",))) for i in range(self.size)]
-            return _of([(i, value) for i, value in found if type(value) is int], np.int64)
+            return _of([(i, value) for i, value in found if _is_count(value)], np.int64)
         texts = ((i, self._at(i, PATHS[column])) for i in range(self.size))
         return _of([(i, text) for i, text in texts if isinstance(text, str) and text], object)
 
@@ -75,6 +75,10 @@ class ToldTable:
                 except ValueError:
                     continue
         return found
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 62
 
 
 def _of(found: Sequence[tuple[int, Any]], dtype: npt.DTypeLike) -> Values:

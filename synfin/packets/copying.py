@@ -1,5 +1,6 @@
 """Packets of captures into a capture file: `synfin read -w`."""
 
+import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,8 @@ def copy(paths: list[str], to: str, choice: FrameChoice | None) -> Copied:
     """
     done, names = Copied(0, 0, []), list[str]()
     classic = to.endswith(".pcap")
+    if _has_a_name(to):
+        to = os.path.realpath(to)  # a link goes on naming the file that is written
     writer = CaptureFileWriter(to, CaptureFileFormat(classic, interfaces=names), None, beside=_has_a_name(to))
     writer.open()
     complete = False

@@ -12,6 +12,7 @@ from synfin.packets.tree import Item
 
 _BRACKETS: Final = re.compile(r"^\[|\]$")
 _INDENT: Final = "  "
+_UNSAFE: Final = re.compile("[\x7f-\x9f\u2028\u2029]")  # moves cursors, ends lines for some; JSON may have it raw
 
 
 def as_json(items: Iterable[Item]) -> dict[str, Any]:
@@ -44,7 +45,8 @@ def document(t_ns: int, layers: dict[str, Any]) -> str:
     day = time.strftime("%Y-%m-%d", time.localtime(t_ns // NS))
     whole = {"_index": f"packets-{day}", "_type": "doc", "_score": None, "_source": {"layers": layers}}
     text = orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode()
-    return "\n".join(_INDENT + line for line in text.splitlines())
+    text = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return "\n".join(_INDENT + line for line in text.split("\n"))
 
 
 def array(documents: Iterable[str]) -> Iterator[str]:

@@ -79,10 +79,11 @@ def print_csv(answer: Answer) -> int:
 
     import orjson  # noqa: PLC0415
 
-    writer, count = csv.writer(sys.stdout), 0
+    writer, count, shown = csv.writer(sys.stdout), 0, sys.stdout.isatty()
     writer.writerow(answer.names)
     for row in answer.rows:
-        writer.writerow(orjson.dumps(cell).decode() if isinstance(cell, dict | list) else cell for cell in row)
+        texts = (orjson.dumps(cell).decode() if isinstance(cell, dict | list) else cell for cell in row)
+        writer.writerow(safe(text) if shown and isinstance(text, str) else text for text in texts)
         count += 1
     return count
 

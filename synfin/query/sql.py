@@ -34,8 +34,9 @@ Parts: TypeAlias = list[str]  # expressions, one a value
 
 # Addresses are texts in records, and numbers in comparisons. What is no address becomes NULL, which is no value.
 MACROS: Final = """
-CREATE MACRO v4_number(ip) AS list_reduce(
-    list_transform(string_split(ip, '.'), lambda part: TRY_CAST(part AS BIGINT)), lambda high, low: high * 256 + low);
+CREATE MACRO v4_number(ip) AS CASE WHEN regexp_full_match(ip, '(\\d{1,3}\\.){3}\\d{1,3}') THEN
+    list_reduce(list_transform(string_split(ip, '.'), lambda part: TRY_CAST(part AS BIGINT)),
+                lambda high, low: high * 256 + low) END;
 CREATE MACRO v6_words(part) AS CASE WHEN part = '' THEN []::VARCHAR[] ELSE string_split(part, ':') END;
 CREATE MACRO v6_filled(head, tail) AS list_concat(
     head, list_transform(range(8 - len(head) - len(tail)), lambda _: '0'), tail);
@@ -43,7 +44,8 @@ CREATE MACRO v6_all(ip) AS CASE WHEN contains(ip, '::')
     THEN v6_filled(v6_words(split_part(ip, '::', 1)), v6_words(split_part(ip, '::', 2))) ELSE v6_words(ip) END;
 CREATE MACRO v6_number(ip) AS CASE WHEN contains(ip, '.')  -- ::ffff:1.2.3.4, and nothing else of records has dots
     THEN (65535::UHUGEINT << 32) + v4_number(split_part(ip, ':', -1))::UHUGEINT
-    ELSE list_reduce(list_transform(v6_all(ip), lambda word: TRY_CAST('0x' || word AS UHUGEINT)),
+    WHEN len(v6_all(ip)) = 8 AND list_bool_and(list_transform(v6_all(ip), lambda word: length(word) <= 4))
+    THEN list_reduce(list_transform(v6_all(ip), lambda word: TRY_CAST('0x' || word AS UHUGEINT)),
                      lambda high, low: high * 65536::UHUGEINT + low) END;
 """
 _ENDS: Final = ("orig", "resp")

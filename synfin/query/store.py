@@ -3,7 +3,8 @@
 DuckDB runs in this process, in memory, and may read those files alone: no other file, no network, no extension.
 """
 
-import os
+import atexit
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from synfin.wire.schemas import schema
 RECORDS: Final = {"flows": "flow", "events": "event", "aggregates": "aggregate"}  # relation: what its records say
 TOPICS: Final = {"flows": "flows", "events": "events", "aggregates": "events"}  # where they stand
 KEYS: Final = {"flows": ("start_ns", "view_id"), "events": ("ts_ns", "id"), "aggregates": ("ts_ns", "id")}  # order
+_GLOB: Final = frozenset("*?[")  # DuckDB would take them for a pattern
 LINE_BYTES_MAX: Final = 16 << 20  # of a record
 FETCHED: Final = 1024  # rows at a time
 _LIVE: Final = ".jsonl.live"  # grows; what stands behind its last newline is not yet a record
@@ -32,6 +34,8 @@ class Place:
 
     def files(self, relation: str) -> list[Path]:
         """Files that may hold records of a relation, by name. UsageError where there is nothing at all."""
+        if _GLOB & set(str(self.path.absolute())):
+            raise UsageError(f"{self.path}: a path with * ? or [ cannot be asked; give it another name")
         try:
             if self.path.is_dir():
                 names = [f"{self.prefix}.{known}.v1" for known in ("flows", "events")]
@@ -56,18 +60,19 @@ class Store:
         except ImportError:
             raise UsageError("`query` needs DuckDB: pip install 'synfin[query]'") from None
         self._places, self._duckdb = places, duckdb
-        scratch = Path(tempfile.gettempdir(), f"synfin-query-{os.getpid()}")  # made when memory does not do
+        scratch = tempfile.mkdtemp(prefix="synfin-query-")  # ours alone; used when memory does not do
+        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
         paths = [place.path.absolute() for place in places]
         self._connection = duckdb.connect(
             config={
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
-                "temp_directory": str(scratch),
+                "temp_directory": scratch,
             }
         )
         self._connection.execute(MACROS)
-        self._connection.execute(f"SET allowed_directories = {_paths([path for path in paths if path.is_dir()])}")
-        self._connection.execute(f"SET allowed_paths = {_paths([path for path in paths if not path.is_dir()])}")
+        self._connection.execute(f"SET allowed_directories = {_texts([path for path in paths if path.is_dir()])}")
+        self._connection.execute(f"SET allowed_paths = {_texts([path for path in paths if not path.is_dir()])}")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
         self._look()
@@ -89,10 +94,10 @@ class Store:
             some = [path for path in files if path.name.endswith(_LIVE) is torn]
             if some:
                 records.append(
-                    f"SELECT * FROM read_json({_paths(some)}, columns = {_columns(types)}, {_how(torn)}) {said}"
+                    f"SELECT * FROM read_json({_texts(some)}, columns = {_columns(types)}, {_how(torn)}) {said}"
                 )
                 of_type = f"WHERE json->>'type' = {literal(RECORDS[relation])}"
-                lines.append(f"SELECT {of_line} FROM read_ndjson_objects({_paths(some)}, {_how(torn)}) {of_type}")
+                lines.append(f"SELECT {of_line} FROM read_ndjson_objects({_texts(some)}, {_how(torn)}) {of_type}")
         if not records:
             nothing = ", ".join(f"NULL::{its} AS {quoted(name)}" for name, its in types.items())
             records = [f"SELECT {nothing} WHERE FALSE"]
@@ -111,6 +116,16 @@ class Store:
             return Answer([column[0] for column in cursor.description or ()], self._rows(cursor))
         except self._duckdb.Error as error:
             raise self._said(error) from error
+
+    def select(self, sql: str) -> "Answer":
+        """Run what somebody wrote, if it is one SELECT: files that may be read could be written as well."""
+        try:
+            statements = self._connection.extract_statements(sql)
+        except self._duckdb.Error as error:
+            raise self._said(error) from error
+        if [statement.type for statement in statements] != [self._duckdb.StatementType.SELECT]:
+            raise UsageError("--sql takes one SELECT, and nothing that writes or sets")
+        return self.ask(sql)
 
     def lines(self, relations: list[str], condition: Where, limit: str = "") -> Iterator[str]:
         """Records of relations as they stand in the files, by their times."""
@@ -140,7 +155,8 @@ class Store:
     def _said(self, error: Exception) -> Exception:
         kinds = self._duckdb
         text = str(error).strip()
-        if isinstance(error, kinds.IOException | kinds.InvalidInputException | kinds.ConversionException):
+        wrong = kinds.IOException | kinds.InvalidInputException | kinds.ConversionException | kinds.OutOfRangeException
+        if isinstance(error, wrong):
             return StorageError(f"the records cannot be read: {text.partition(chr(10))[0]}")  # then: advice on settings
         if isinstance(error, kinds.OutOfMemoryException):
             return StorageError(f"not enough memory: {text}; narrow the question, as by --since")
@@ -155,8 +171,8 @@ class Answer:
     rows: Iterator[tuple[Any, ...]]
 
 
-def _paths(files: list[Path]) -> str:
-    return f"[{', '.join(literal(str(path)) for path in files)}]"
+def _texts(paths: list[Path]) -> str:
+    return f"[{', '.join(literal(str(path)) for path in paths)}]"
 
 
 def _columns(types: dict[str, str]) -> str:

@@ -10,6 +10,8 @@ from synfin.view.words import CAUSE_WORDS, Record, abnormal, duration, ended, op
 HEADINGS: Final = ("TIME", "ORIGINATOR", "", "RESPONDER", "OPENED", "SENT", "RECEIVED", "ENDED", "STATES", "")
 RIGHT: Final = tuple(heading in ("SENT", "RECEIVED") for heading in HEADINGS)
 EVENT_HEADINGS: Final = ("TIME", "SEVERITY", "WHAT", "ORIGINATOR", "", "RESPONDER", "SENSOR", "")
+# What comes of a record that is not as its schema says, when it is made into words.
+NOT_AS_TOLD: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 _PAINTS: Final = {"alert": "bad", "warn": "warn", "debug": "faint"}
 _LEAST: Final = {  # so that the first lines of a stream look like those behind
     "TIME": 23,
@@ -102,10 +104,10 @@ class Lines:
         """The line of a record; of one that is not as it should be, that it is not."""
         try:
             cells = event_cells(record, self._style) if self._events else flow_cells(record, self._style)
-        except (KeyError, TypeError, ValueError, AttributeError):
+            paint = _PAINTS.get(record["severity"], "") if self._events else "bad" if record["alerts"] else ""
+        except NOT_AS_TOLD:
             return self._style.paint("a record that is not as its schema says; --json shows it", "warn")
         self._widths[:] = map(max, self._widths, map(len, cells))
-        paint = _PAINTS.get(record["severity"], "") if self._events else "bad" if record["alerts"] else ""
         return self._style.paint(self._placed(cells), paint)
 
     def _placed(self, cells: Sequence[str]) -> str:

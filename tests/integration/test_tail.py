@@ -107,11 +107,30 @@ def test_what_comes_later_is_printed_when_it_comes(kafka, topics, rig):
     assert follower.wait() == -signal.SIGTERM
 
 
+def test_records_of_strangers_are_shown_as_what_they_are_and_end_nothing(kafka, topics):
+    alert = {**json.loads(next(line for line in read("--events") if b'"kind":"alert.' in line))}
+    deep = b'{"kind": ' + b"[" * 900 + b"]" * 900 + b"}"
+    huge = {**alert, "orig": {"ip": "1.2.3.4", "port": 2**64 - 1}}
+    values = [
+        json.dumps({**alert, "severity": []}).encode(),
+        deep,
+        json.dumps(huge).encode(),
+        json.dumps(alert).encode(),
+    ]
+    publish(kafka, topics.events, values)
+    done = tail(kafka, topics, "--events", "--from-start", "--text", "-c", "4")
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(done.stdout.splitlines()) == 5
+    done = tail(kafka, topics, "--events", "--from-start", "-c", "2", f"tcp.port == {alert['orig']['port']}")
+    assert len(done.stdout.splitlines()) == 2, done.stderr.decode()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
         (("--events", "tcp.completeness == 31"), 2, "not known of an event"),
         (("frame.len > 3",), 2, "only of its packets"),
+        (("-c", "0"), 2, "-c: a number above 0"),
         (("--prefix", "nobody"), 5, "there is no topic nobody.flows.v1"),
     ],
 )

@@ -52,6 +52,15 @@ def test_a_filter_about_connections_takes_all_their_packets(tmp_path):
     assert len(copied(tmp_path / "y.pcapng", "-Y", 'synfin.handshake == "rejected_icmp"', path)[1]) == 2
 
 
+def test_a_link_goes_on_naming_the_file_that_is_written(tmp_path):
+    real, link = tmp_path / "real.pcapng", tmp_path / "link.pcapng"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    copied(link, DEMO)
+    assert link.is_symlink()
+    assert len(read_all(real)[1]) == 20
+
+
 def test_without_a_filter_files_are_joined_and_a_pipe_is_read(tmp_path):
     _, frames = copied(tmp_path / "x.pcapng", CLOSES, DEMO)
     assert frames == read_all(CLOSES)[1] + read_all(DEMO)[1]

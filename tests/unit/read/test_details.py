@@ -1,5 +1,7 @@
 """`synfin read -V`: each packet as a tree, and its bytes."""
 
+import json
+
 import pytest
 
 from tests.support.capture_files import pcap, written
@@ -47,6 +49,16 @@ def test_a_first_line_of_http_is_shown_and_cannot_move_the_cursor(tmp_path):
     (tree,) = trees(path)
     assert "    GET /\\x1b[2J HTTP/1.0\\r\\n" in tree
     assert "        Request URI: /\\x1b[2J" in tree
+
+
+def test_json_stays_json_whatever_a_first_line_holds(tmp_path):
+    payload = "GET /\u00c5\u0085\u2028 HTTP/1.1\r\n\r\n".encode()  # of which a byte is 85, and one 9b
+    path = written(tmp_path, pcap([(1, 0, ipv4(tcp(1025, 80, flags=0x18, payload=payload + b"\x9b")))], link=101))
+    done = synfin("read", "-T", "json", path)
+    assert done.returncode == 0, done.stderr.decode()
+    (packet,) = json.loads(done.stdout)
+    assert "\x85" in json.dumps(packet, ensure_ascii=False)
+    assert b"\xc2\x85" not in done.stdout
 
 
 def test_linux_cooked_and_what_was_cut_off(tmp_path):

@@ -60,6 +60,16 @@ def test_each_frame_comes_once_in_its_order_and_none_before_it_is_due(times, spe
     assert clock.longest_s <= WAIT_S_MAX
 
 
+def test_the_time_of_the_file_is_known_between_its_frames():
+    clock = Clock()
+    pace = Pace(2.0, clock, clock.sleep)
+    assert pace.now_ns() is None
+    told = [pace.now_ns() for block in pace.of(blocks([[10**9, 5 * 10**9]]), lambda: False) if not len(block)]
+    assert told == sorted(told)
+    assert 10**9 < told[0] < 2 * 10**9
+    assert told[-1] == pytest.approx(5 * 10**9, rel=0.01)
+
+
 def test_who_asks_for_the_end_waits_no_longer():
     clock = Clock()
     came = []

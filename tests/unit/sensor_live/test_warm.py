@@ -69,7 +69,7 @@ later.frames["t_ns"] -= 10**12  # the clock steps back
 for each in (whole, whole, later, Limit(700, 60).cut(whole)):
     for output in outputs:
         output.take(each, 3)
-        output.tick()
+        output.tick(0)
 outputs[0].finish(STOPPED)
 batcher.add(*Dissector(None).dissect(whole), 0)
 resorter = Resorter(12)

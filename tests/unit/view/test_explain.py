@@ -97,6 +97,22 @@ def test_what_is_wrong_is_said(words, says):
     assert says in done.stderr.decode()
 
 
+@pytest.mark.parametrize(
+    "event",
+    [None, {"kind": "revised", "corrects": "x"}, {"kind": "teardown.abort", "evidence": [{}]}, {"ts_ns": "then"}],
+)
+def test_a_record_that_is_not_as_its_schema_says_is_said(tmp_path, event):
+    (flow, *_), stored = records(synfin("read", "--json", DEMO)), tmp_path / "records.jsonl"
+    written = [{"type": "flow", "flow_id": "9c5f", "view_id": "ab", "start_ns": 1}]
+    if event is not None:
+        told = {"type": "event", "id": "i", "ts_ns": 1, "view_id": flow["view_id"], "flow_id": flow["flow_id"], **event}
+        written = [flow, told]
+    stored.write_text("".join(json.dumps(record) + "\n" for record in written))
+    done = synfin("explain", "9c5f", "--in", stored)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"synfin: a record is not as its schema says"), done.stderr.decode()
+
+
 def test_what_strangers_wrote_moves_no_cursor(tmp_path):
     flow, *_ = records(synfin("read", "--json", DEMO))
     event = next(e for e in records(synfin("read", "--events", DEMO)) if e["kind"] == "handshake.three_way")
