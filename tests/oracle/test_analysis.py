@@ -38,7 +38,8 @@ OTHERWISE = {
 
 def ours(path, names):
     """For each frame its values of the fields named."""
-    return [tuple(found) for found in rows(CaptureFile(str(path)), fields_named(names), None)]
+    found = rows(CaptureFile(str(path)), fields_named(names), None)
+    return [tuple(",".join(values.get(name, ())) for name in names) for _, values in found]
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
