@@ -127,7 +127,7 @@ def test_every_key_that_is_required_is_missed(record, lines):
     found = lines[record][0]
     for key in found:
         rest = {name: value for name, value in found.items() if name != key}
-        if key not in {"lag_ns", "revised"}:
+        if key not in {"lag_ns", "revised", "held", "held_hour"}:  # the last two came later: older records lack them
             assert not validator.is_valid(rest), key
 
 
