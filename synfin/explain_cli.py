@@ -5,11 +5,11 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from synfin.errors import EXIT_INCOMPLETE, EXIT_OK, StorageError, UsageError
+from synfin.errors import EXIT_INCOMPLETE, EXIT_OK, UsageError
 from synfin.small import plain_if_small
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 TOLD_MAX: Final = 20  # connections whose flow_id begins so
 WIDTH_MAX: Final = 100
@@ -38,20 +38,22 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.flow}: there is no such connection; `synfin read --json` and `query --json` name them")
     if len(flows) > TOLD_MAX:
         raise UsageError(f"{args.flow}: {len(flows)} connections begin so; say more of it")
-    from synfin.view.explain import explain
-    from synfin.view.record_cells import NOT_AS_TOLD
-    from synfin.view.style import style_for
+    from synfin.view.record_cells import as_schema
 
-    style, width = style_for(sys.stdout), min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_MAX, 24)).columns)
-    try:
-        for i, flow in enumerate(sorted(flows, key=lambda its: (its["start_ns"], its["view_id"]))):
-            its_own = sorted((event for event in events if event["view_id"] == flow["view_id"]), key=_place)
-            sys.stdout.write(("\n\n" if i else "") + "\n".join(explain(flow, its_own, style, width)) + "\n")
-    except NOT_AS_TOLD as error:
-        raise StorageError(f"a record is not as its schema says: {type(error).__name__}: {error}") from error
+    sys.stdout.writelines(as_schema(_told(flows, events)))
     for said in torn:
         sys.stderr.write(f"synfin explain: {said}\n")
     return EXIT_INCOMPLETE if torn else EXIT_OK
+
+
+def _told(flows: list[dict[str, Any]], events: list[dict[str, Any]]) -> "Iterator[str]":
+    from synfin.view.explain import explain
+    from synfin.view.style import style_for
+
+    style, width = style_for(sys.stdout), min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_MAX, 24)).columns)
+    for i, flow in enumerate(sorted(flows, key=lambda its: (its["start_ns"], its["view_id"]))):
+        its_own = sorted((event for event in events if event["view_id"] == flow["view_id"]), key=_place)
+        yield ("\n\n" if i else "") + "\n".join(explain(flow, its_own, style, width)) + "\n"
 
 
 def _place(event: dict[str, Any]) -> tuple[int, bool, str]:

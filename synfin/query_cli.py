@@ -3,12 +3,13 @@
 import argparse
 import atexit
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from synfin.errors import EXIT_OK, StorageError, UsageError
+from synfin.errors import EXIT_OK, UsageError
+from synfin.read_cli import understood
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from synfin.query.sql import Where
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--report", choices=REPORTS, help="who talks most, which handshakes were slowest, who resets whom"
     )
-    what.add_argument("--sql", metavar="SQL", help="any SELECT over the relations flows and events")
+    what.add_argument("--sql", metavar="SQL", help="one SELECT over the relations flows, events and aggregates")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="comma-separated values under a line of names")
@@ -118,15 +119,11 @@ def _standard_input() -> "Path":
 
 def _condition(args: argparse.Namespace) -> "Where":
     """What a record must fulfil. FilterError, UsageError, and hints on standard error."""
-    from synfin.filter.check import understand
     from synfin.query.sql import Where, where
 
     condition = Where("TRUE")
     if args.filter:
-        made = understand(args.filter)
-        for hint in made.hints:
-            sys.stderr.write(f"synfin query: {hint}\n")
-        condition = where(made, events=args.events)
+        condition = where(understood(args.filter, "query"), events=args.events)
     begin, end = ("ts_ns", "ts_ns") if args.events else ("start_ns", "end_ns")
     for name, column, operator in (("since", end, ">="), ("until", begin, "<")):
         text = getattr(args, name)
@@ -170,6 +167,8 @@ def _lines(args: argparse.Namespace, store: "Store", condition: "Where", limit: 
     relations = ["events"] if args.events else ["flows"]
     if args.events and not args.filter:  # an alert over many connections has no ends that a filter could ask for
         relations.append("aggregates")
+    from synfin.view.record_cells import as_schema
+
     found = store.lines(relations, condition, limit)
     if args.form:
         import orjson
@@ -178,28 +177,16 @@ def _lines(args: argparse.Namespace, store: "Store", condition: "Where", limit: 
 
         found = lines(map(orjson.loads, found), args.form)
     count = 0
-    for line in _as_schema(found):
+    for line in as_schema(found):
         sys.stdout.buffer.write(line.encode() + b"\n")
         count += 1
     return count
 
 
-def _as_schema(made: "Iterator[Any]") -> "Iterator[Any]":
-    """What is made of records. StorageError for one that is not as its schema says."""
-    from synfin.view.record_cells import NOT_AS_TOLD
-
-    try:
-        yield from made
-    except NOT_AS_TOLD as error:
-        raise StorageError(
-            f"a record is not as its schema says ({type(error).__name__}: {error}); see --json"
-        ) from error
-
-
 def _flows(store: "Store", condition: "Where", limit: str) -> int:
     """Print connections for a person; how many there were."""
     from synfin.query.answers import print_table
-    from synfin.view.record_cells import HEADINGS, RIGHT, flow_cells
+    from synfin.view.record_cells import HEADINGS, RIGHT, as_schema, flow_cells
     from synfin.view.style import style_for
 
     answer = store.ask(
@@ -207,4 +194,4 @@ def _flows(store: "Store", condition: "Where", limit: str) -> int:
     )
     style = style_for(sys.stdout)
     rows = (flow_cells(dict(zip(answer.names, row, strict=True)), style) for row in answer.rows)
-    return print_table(HEADINGS, _as_schema(rows), RIGHT, style)
+    return print_table(HEADINGS, as_schema(rows), RIGHT, style)

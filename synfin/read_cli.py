@@ -99,13 +99,13 @@ def print_alerts(alerts: "list[Alert]") -> None:
         alerts.clear()
 
 
-def understood(text: str) -> "Filter":
-    """The filter, with hints on standard error. FilterError."""
+def understood(text: str, command: str = "read") -> "Filter":
+    """The filter that a command was given, with hints on standard error. FilterError."""
     from synfin.filter.check import understand
 
     made = understand(text)
     for hint in made.hints:
-        sys.stderr.write(f"synfin read: {hint}\n")
+        sys.stderr.write(f"synfin {command}: {hint}\n")
     return made
 
 

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from synfin.config import add_flags, resolve
-from synfin.errors import EXIT_OK, UsageError
+from synfin.errors import EXIT_OK, BrokerError, UsageError
+from synfin.read_cli import understood
 
 if TYPE_CHECKING:
-    from synfin.clients import Broker, Message
+    from synfin.clients import Broker
     from synfin.filter.tree import Filter
-    from synfin.once import Once
 
 POLL_S: Final = 0.5
-IDS_MAX: Final = 1 << 16  # alerts that are remembered, to tell those that come again
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,12 +68,9 @@ def _understood(args: argparse.Namespace) -> "Filter | None":
     if not args.filter:
         return None
     from synfin.filter.askable import check_of_events, check_of_flows
-    from synfin.filter.check import understand
 
-    made = understand(args.filter)
+    made = understood(args.filter, "tail")
     (check_of_events if args.events or args.alerts else check_of_flows)(made)
-    for hint in made.hints:
-        sys.stderr.write(f"synfin tail: {hint}\n")
     return made
 
 
@@ -83,8 +79,7 @@ def _records(broker: "Broker", topic: str, start: int) -> Iterator[list[tuple[by
     import orjson
 
     from synfin.clients import TopicPartition
-    from synfin.errors import BrokerError
-    from synfin.once import Once
+    from synfin.fresh import Fresh
 
     admin = broker.admin()
     try:
@@ -94,25 +89,18 @@ def _records(broker: "Broker", topic: str, start: int) -> Iterator[list[tuple[by
     if topic not in found:
         raise BrokerError(f"there is no topic {topic}; `synfin topics --create` makes it")
     numbers = range(found[topic].partitions)
-    once, seen = {number: Once() for number in numbers}, dict[str, None]()
-    consumer = broker.consumer({TopicPartition(topic, number): start for number in numbers})
-    strange, following, said = 0, dict[int, int](), set[int]()
+    consumer, fresh, strange = broker.consumer({TopicPartition(topic, n): start for n in numbers}), Fresh(), 0
     try:
         while True:
             told = []
-            for message in consumer.poll(POLL_S):
-                if following.get(message.partition, message.offset) != message.offset:
-                    once[message.partition].lost()  # the topic let go of what lay between before we came to it
-                following[message.partition] = message.offset + 1
-                _tell_gaps(once[message.partition], said)
-                if not _new(message, once[message.partition], seen):
-                    continue
+            for message in filter(fresh.takes, consumer.poll(POLL_S)):
+                value = message.value or b""
                 try:
-                    record = orjson.loads(message.value or b"")
+                    record = orjson.loads(value)
                 except orjson.JSONDecodeError:
                     record = None
-                if isinstance(record, dict) and b"\n" not in (message.value or b""):
-                    told.append((message.value or b"", record))
+                if isinstance(record, dict) and b"\n" not in value:
+                    told.append((value, record))
                 else:
                     strange += 1
             yield told
@@ -120,35 +108,6 @@ def _records(broker: "Broker", topic: str, start: int) -> Iterator[list[tuple[by
         consumer.close()
         if strange:
             sys.stderr.write(f"synfin tail: {strange} values of {topic} are no records\n")
-
-
-def _tell_gaps(once: "Once", said: set[int]) -> None:
-    """Say of a slice, once, that something is missing."""
-    for number in once.gaps.keys() - said:
-        said.add(number)
-        waits = once.missing(number)
-        sys.stderr.write(
-            f"synfin tail: {waits} has not come; what follows it is left alone until a replay brings both\n"
-        )
-
-
-def _new(message: "Message", once: "Once", seen: dict[str, None]) -> bool:
-    """Whether a record did not come before: by its number where it has one, as an alert by its id."""
-    from synfin.once import SEQ_HEADER, Verdict, parse_seq
-
-    headers = dict(message.headers)
-    seq = parse_seq(headers.get(SEQ_HEADER))
-    if seq is not None:
-        return once.judge(seq, message.offset) is Verdict.TAKE
-    name = headers.get("ce_id", b"").decode("utf-8", "replace")
-    if not name:
-        return True
-    if name in seen:
-        return False
-    seen[name] = None
-    if len(seen) > IDS_MAX:
-        del seen[next(iter(seen))]
-    return True
 
 
 def _passing(records: list[tuple[bytes, dict[str, Any]]], made: "Filter | None") -> list[tuple[bytes, dict[str, Any]]]:

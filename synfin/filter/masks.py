@@ -54,6 +54,23 @@ class Table(Protocol):
         """The values of a field as they are shown."""
 
 
+class WithoutBytes(Protocol):
+    """What tables of records have alike: there are no bytes, and `askable` lets none be asked for."""
+
+    def values(self, field: Field) -> Values:
+        """The values of a field."""
+
+    def octets(self, field: Field) -> Values:
+        """That a layer is there."""
+        found = self.values(field)
+        assert isinstance(found.data, Octets), field.name
+        return found
+
+    def texts(self, field: Field) -> Values:
+        """The values: all that are shown are texts."""
+        return self.values(field)
+
+
 def mask(made: Filter, table: Table) -> Mask:
     """Which of the table's packets pass."""
     return _Evaluation(table, made.text).condition(made.condition)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synfin.filter.fields import Field
-from synfin.filter.masks import mask
+from synfin.filter.masks import WithoutBytes, mask
 from synfin.filter.tree import Filter
 from synfin.filter.values import Octets, Values
 from synfin.wire.event import (
@@ -39,7 +39,7 @@ _NAMES: Final[dict[str, tuple[Callable[[Rows], npt.NDArray[Any]], tuple[str | No
 }
 
 
-class RecordTable:
+class RecordTable(WithoutBytes):
     """Flow records, or events, of which only what names their connection can be asked."""
 
     def __init__(self, rows: Rows, sensors: tuple[str, ...]) -> None:
@@ -83,16 +83,6 @@ class RecordTable:
         data[:] = texts
         some = data != ""
         return _one_each(np.flatnonzero(some), data[some])
-
-    def octets(self, field: Field) -> Values:
-        """Records have no bytes: `check` lets none be asked for."""
-        found = self.values(field)
-        assert isinstance(found.data, Octets), field.name
-        return found
-
-    def texts(self, field: Field) -> Values:
-        """Likewise."""
-        return self.values(field)
 
 
 def _one_each(rows: npt.NDArray[np.int64], data: Any) -> Values:

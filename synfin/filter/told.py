@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from synfin.filter.askable import PATHS
 from synfin.filter.fields import Field
+from synfin.filter.masks import WithoutBytes
 from synfin.filter.values import Octets, Values, halves
 
 _ENDS: Final[tuple[tuple[str, ...], ...]] = (("orig",), ("resp",), ())  # an alert over many connections has one itself
 
 
-class ToldTable:
+class ToldTable(WithoutBytes):
     """Flow records or events. What a record has in a wrong form, or not at all, it has no value of."""
 
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -47,16 +48,6 @@ class ToldTable:
             return _of([(i, value) for i, value in found if _is_count(value)], np.int64)
         texts = ((i, self._at(i, PATHS[column])) for i in range(self.size))
         return _of([(i, text) for i, text in texts if isinstance(text, str) and text], object)
-
-    def octets(self, field: Field) -> Values:
-        """Records have no bytes: `askable` lets none be asked for."""
-        found = self.values(field)
-        assert isinstance(found.data, Octets), field.name
-        return found
-
-    def texts(self, field: Field) -> Values:
-        """Likewise."""
-        return self.values(field)
 
     def _at(self, i: int, path: Sequence[str]) -> Any:
         value: Any = self._records[i]

@@ -62,30 +62,25 @@ def _print_block(
         sys.stdout.write(line(row, widths, right) + "\n")
 
 
-def print_json(objects: Iterable[Mapping[str, Any]]) -> int:
-    """Print one object a line; how many there were."""
+def print_json(objects: Iterable[Mapping[str, Any]]) -> None:
+    """Print one object a line."""
     import orjson  # noqa: PLC0415  only this form needs it
 
-    count = 0
     for value in objects:
         sys.stdout.buffer.write(orjson.dumps(value, default=str) + b"\n")
-        count += 1
-    return count
 
 
-def print_csv(answer: Answer) -> int:
-    """Print rows with commas between their values, under a line of names; how many there were."""
+def print_csv(answer: Answer) -> None:
+    """Print rows with commas between their values, under a line of names."""
     import csv  # noqa: PLC0415  only this form needs it
 
     import orjson  # noqa: PLC0415
 
-    writer, count, shown = csv.writer(sys.stdout), 0, sys.stdout.isatty()
+    writer, shown = csv.writer(sys.stdout), sys.stdout.isatty()
     writer.writerow(answer.names)
     for row in answer.rows:
         texts = (orjson.dumps(cell).decode() if isinstance(cell, dict | list) else cell for cell in row)
         writer.writerow(safe(text) if shown and isinstance(text, str) else text for text in texts)
-        count += 1
-    return count
 
 
 def numeric(rows: Sequence[Sequence[Any]], width: int) -> list[bool]:

@@ -1,9 +1,10 @@
 """Records that were told as JSON as lines for a person, in columns: connections, events and alerts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
+from synfin.errors import StorageError
 from synfin.view.style import Style, safe
 from synfin.view.words import CAUSE_WORDS, Record, abnormal, duration, ended, opened, size, socket_text
 
@@ -24,6 +25,18 @@ _LEAST: Final = {  # so that the first lines of a stream look like those behind
     "SEVERITY": 8,
     "WHAT": 24,
 }
+
+
+T = TypeVar("T")
+
+
+def as_schema(made: Iterable[T]) -> Iterator[T]:
+    """What is made of records. StorageError for one that is not as its schema says."""
+    try:
+        yield from made
+    except NOT_AS_TOLD as error:
+        why = f"{type(error).__name__}: {error}"
+        raise StorageError(f"a record is not as its schema says ({why}); --json shows it") from error
 
 
 def moment(ns: int) -> str:

@@ -81,6 +81,18 @@ def test_a_filter_chooses_and_a_person_sees_the_words_of_read(kafka, topics):
     assert "1 values of" in done.stderr.decode()
 
 
+def test_what_follows_a_gap_is_left_alone_and_that_is_said(kafka, topics):
+    one, two, three = (b'{"n": %d}' % n for n in (1, 2, 3))
+    numbered = {n: ("synfin_seq", b"1:0:%d" % n) for n in (1, 2, 3)}
+    sent = [(one, 1), (three, 3), (two, 2), (three, 3)]  # 2 is missing until a replay brings it and 3
+    producer = kafka.broker.producer()
+    send_all(producer, [Record(topics.flows.name, 1, None, value, (numbered[n],)) for value, n in sent], 30)
+    producer.close(10)
+    done = tail(kafka, topics, "--from-start", "-c", "3")
+    assert done.stdout.splitlines() == [one, two, three]
+    assert done.stderr.decode().count("1:0:2 has not come") == 1
+
+
 def test_alerts_that_come_twice_are_shown_once(kafka, topics):
     alerts = [line for line in read("--events") if b'"kind":"alert.' in line]
     other = json.dumps({**json.loads(alerts[0]), "id": "other"}).encode()

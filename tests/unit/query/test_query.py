@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from synfin import query_cli
+from synfin.query import reports
 from tests.unit.read.test_read import CAPTURES, records, synfin
 
 NAMES = ("client_closes", "client_aborts_ipv6", "refused", "server_aborts", "simultaneous_close", "reset_after_fin")
@@ -43,6 +45,10 @@ def folder(lines, tmp_path):
             (place / f"synfin.{topic}.v1-{name}").write_bytes(b"".join(content))
         (place / ".journal").write_bytes(b"\0not a record")
     return tmp_path / "events"
+
+
+def test_reports_of_the_command_are_those_that_there_are():
+    assert tuple(reports.REPORTS) == query_cli.REPORTS
 
 
 def query(folder, *words, **environment):
