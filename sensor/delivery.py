@@ -31,10 +31,10 @@ def lane_of(settings: Settings) -> Lane:
 
 
 def batch_age_ns(plan: Plan, settings: Settings) -> int:
-    """Age at which a batch is closed: of a file on disk, only where somebody asked for that."""
+    """Age at which a batch is closed: of a file on disk that is read at once, only where somebody asked for that."""
     asked = settings.origins["sensor.latency"] != "default"
     age_ns: int = settings["sensor.latency"]
-    return age_ns if asked or not plan.on_disk else NO_AGE_NS
+    return age_ns if asked or plan.speed is not None or not plan.on_disk else NO_AGE_NS
 
 
 def _spool_folder() -> Path:

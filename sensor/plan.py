@@ -12,7 +12,7 @@ SNAPLEN_WHOLE: Final = 262_144  # sensor.frames.CAPLEN_MAX, which costs numpy to
 # Without -w only headers are wanted: Ethernet, two tags, IPv6 with extension headers and TCP with all its options.
 SNAPLEN_HEADERS: Final = 256
 SENSOR_ID_MAX: Final = 64  # bytes
-SPEED_MIN: Final = 0.01  # slower, heartbeats of a second of the file would come too late to tell that the sensor lives
+SPEED_MIN: Final = 0.1  # slower, heartbeats, each ten seconds of the file, would come too late to tell that it lives
 SPEED_MAX: Final = 1e9
 
 

@@ -20,6 +20,7 @@ from synfin.clients import TopicPartition
 from synfin.errors import CapturePermissionError
 from synfin.wire.batch import END_OF_FILE, GOES_ON, STOPPED
 from synfin.wire.codec import decode
+from tests.support.capture_files import pcap
 from tests.support.frames import block, ethernet, ipv4, ipv6, packets, tcp
 from tests.support.netns import CONVERSE, ROOT
 
@@ -143,6 +144,16 @@ def test_a_capture_file_is_published_whole_and_ends(kafka, topics, program, tmp_
     assert summary["publisher"]["published"]["packets"] == len(expected)
     assert summary["publisher"]["published"]["batches"] == len(batches)
     assert not (tmp_path / "spool" / "g0").exists() or not list((tmp_path / "spool" / "g0").glob("*.batches"))
+
+
+def test_a_replay_publishes_what_came_and_heartbeats_while_its_file_is_silent(kafka, topics, program, tmp_path):
+    first, later = (ethernet(ipv4(tcp(port, 80))) for port in (1025, 1026))
+    (tmp_path / "in.pcap").write_bytes(pcap([(1000, 0, first), (4600, 0, later)]))  # an hour of silence
+    sensor = program("-r", "in.pcap", "--speed", "10", "--brokers", kafka.bootstrap, "--topic", topics.packets.name)
+    sensor.wait_until(lambda: len(consume(kafka, topics.packets)) >= 4)
+    assert [row[1:3] for row in tuples(consume(kafka, topics.packets))] == [(1025, 80)]
+    code, _, said = sensor.end(signal.SIGTERM)
+    assert code == 0, said
 
 
 def test_a_live_capture_publishes_all_but_its_own_traffic(kafka, topics, program):
